@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from videossl.models import VideoTransformer
+
+
+def small(**changes):
+    return VideoTransformer(width=24, depth=2, num_heads=2, patch_size=4, **changes).eval()
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 8])
+@pytest.mark.parametrize("side", [8, 20])
+def test_any_clip_length_and_frame_size_gives_a_grid_of_tokens(frames, side):
+    tokens = small(tubelet_frames=2)(torch.rand(2, frames, 3, side, side + 4))
+    assert tokens.shape == (2, (frames + 1) // 2, side // 4, side // 4 + 1, 24)
+    assert tokens.isfinite().all()
+
+
+def test_an_image_is_a_clip_that_stands_still():
+    encoder = small(tubelet_frames=2)
+    image = torch.rand(1, 1, 3, 8, 8)
+    torch.testing.assert_close(encoder(image), encoder(image.expand(-1, 2, -1, -1, -1)))
+
+
+def test_with_causal_attention_tokens_do_not_depend_on_later_frames():
+    encoder = small(causal=True)
+    clip = torch.rand(2, 8, 3, 8, 8)
+    changed = clip.clone()
+    changed[:, 4:] = torch.rand(2, 4, 3, 8, 8)
+    before, after = encoder(clip), encoder(changed)
+    torch.testing.assert_close(before[:, :2], after[:, :2])
+    assert not torch.allclose(before[:, 2:], after[:, 2:], atol=1e-3)
+
+
+def test_with_full_attention_every_token_sees_every_frame():
+    encoder = small(causal=False)
+    clip = torch.rand(1, 4, 3, 8, 8)
+    changed = clip.clone()
+    changed[:, 3] = 0
+    assert not torch.allclose(encoder(clip)[:, 0], encoder(changed)[:, 0], atol=1e-4)
+
+
+def test_the_middle_of_a_frame_has_the_same_position_at_every_size():
+    encoder = small()
+    positions = [
+        encoder._positions(torch.Size((1, n, n)), torch.device("cpu")).view(n, n, -1)[n // 2, n // 2] for n in (3, 9)
+    ]
+    torch.testing.assert_close(*positions)
+
+
+def test_frames_that_no_patch_size_divides_are_refused_with_a_remedy():
+    with pytest.raises(ValueError, match=r"multiples of the patch size 4, got \(1, 2, 3, 10, 8\)"):
+        small()(torch.rand(1, 2, 3, 10, 8))
+
+
+def test_a_width_that_heads_do_not_divide_is_refused():
+    with pytest.raises(ValueError, match="multiple of num_heads"):
+        VideoTransformer(width=25, num_heads=2)
+
+
+@pytest.mark.parametrize(("size", "millions"), [("tiny", 5.6), ("small", 21.5), ("base", 85.5), ("large", 303.0)])
+def test_sizes_have_the_parameters_that_the_field_expects(size, millions):
+    with torch.device("meta"):
+        encoder = VideoTransformer(size)
+    assert sum(p.numel() for p in encoder.parameters()) / 1e6 == pytest.approx(millions, rel=0.04)

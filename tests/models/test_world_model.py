@@ -1,0 +1,141 @@
+from functools import partial
+
+import pytest
+import torch
+
+from videossl.models import AdditiveEditor, GaussianLatent, MLPEditor, MLPProjector, VideoTransformer, WorldModel
+
+
+def world_model(latent_dim=3, editor=MLPEditor, pooling="mean", seed=0):
+    torch.manual_seed(seed)
+    model = WorldModel(
+        VideoTransformer(width=24, depth=1, num_heads=2, patch_size=4),
+        partial(MLPProjector, embedding_dim=6, hidden_dim=16),
+        partial(GaussianLatent, latent_dim=latent_dim, hidden_dim=16) if latent_dim else None,
+        editor,
+        pooling,
+    )
+    with torch.no_grad():  # the editor starts as the identity and the prior as the same for all: move them away from it
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def frames(batch=2, length=4, seed=1):
+    return torch.randint(
+        0, 256, (batch, length, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
+    )
+
+
+@pytest.mark.parametrize(("pooling", "width"), [("mean", 24), ("max", 24), ("last", 24), ("mean_max", 48)])
+def test_embed_gives_what_its_docstring_says(pooling, width):
+    embeddings = world_model(pooling=pooling).embed(frames(3, 5))
+    assert embeddings.representation.shape == (3, width)
+    assert embeddings.embedding.shape == (3, 6)
+    assert embeddings.frames.shape == (3, 3, 24)
+    torch.testing.assert_close(embeddings.embedding.norm(dim=-1), torch.ones(3))
+
+
+def test_views_are_embedded_as_clips_are():
+    model = world_model()
+    clips = torch.stack([frames(2, seed=1), frames(2, seed=2)], dim=1)  # (B, V, ...)
+    _, embeddings = model.embed_views(clips.float() / 255)
+    for view in range(2):
+        expected = model.embed(clips[:, view]).embedding
+        torch.testing.assert_close(torch.nn.functional.normalize(embeddings[view], dim=-1), expected)
+
+
+@pytest.mark.parametrize("editor", [MLPEditor, AdditiveEditor])
+def test_sampled_futures_are_unit_vectors_and_differ_between_samples_and_steps(editor):
+    futures = world_model(editor=editor).sample_futures(frames(), num_samples=5, horizon=3)
+    assert futures.shape == (2, 5, 3, 6)
+    torch.testing.assert_close(futures.norm(dim=-1), torch.ones(2, 5, 3))
+    assert (futures[:, 0] - futures[:, 1]).abs().max() > 1e-3
+    assert (futures[:, :, 0] - futures[:, :, 1]).abs().max() > 1e-3
+
+
+def test_the_same_seed_gives_the_same_futures_whatever_was_drawn_before():
+    model = world_model()
+    first = model.sample_futures(frames(), num_samples=4, seed=7)
+    torch.randn(100)
+    assert torch.equal(first, model.sample_futures(frames(), num_samples=4, seed=7))
+    assert not torch.equal(first, model.sample_futures(frames(), num_samples=4, seed=8))
+
+
+def test_a_state_and_its_frames_have_the_same_futures():
+    model = world_model()
+    state = model.embed(frames()).embedding
+    torch.testing.assert_close(
+        model.sample_futures(state, num_samples=2), model.sample_futures(frames(), num_samples=2)
+    )
+
+
+def test_samples_of_a_deterministic_model_are_all_its_mean():
+    model = world_model(latent_dim=0)
+    samples = model.sample_futures(frames(), num_samples=3)[:, :, 0]
+    torch.testing.assert_close(samples, model.mean_future(frames())[:, None].expand(-1, 3, -1))
+
+
+def test_without_an_editor_nothing_changes():
+    model = world_model(latent_dim=0, editor=None)
+    torch.testing.assert_close(model.mean_future(frames()), model.embed(frames()).embedding)
+
+
+def test_sampling_futures_never_calls_the_posterior(monkeypatch):
+    model = world_model()
+    monkeypatch.setattr(model.latent, "posterior", lambda *_: pytest.fail("the posterior was called"))
+    model.sample_futures(frames(), num_samples=2, horizon=2)
+    model.mean_future(frames())
+
+
+def test_a_changed_future_frame_changes_no_context_embedding():
+    model = world_model()
+    video = torch.cat([frames(seed=1), frames(seed=2)], dim=1)
+    changed = video.clone()
+    changed[:, 4:] = 0
+    embedded = [
+        model.embed_views(torch.stack([v[:, :4], v[:, 4:]], dim=1).float() / 255)[1][0] for v in (video, changed)
+    ]
+    assert torch.equal(*embedded)
+
+
+def test_inferred_latents_depend_on_the_future():
+    model = world_model()
+    latent = model.infer_latent(frames(seed=1), frames(seed=2))
+    assert latent.shape == (2, 3)
+    assert not torch.allclose(latent, model.infer_latent(frames(seed=1), frames(seed=3)))
+
+
+def test_reinitialised_weights_are_new_and_seeded():
+    model = world_model()
+    weights = [model.reinitialised(seed).state_dict() for seed in (1, 1, 2)]
+    matrix = "encoder.blocks.0.mlp.0.weight"
+    assert torch.equal(weights[0][matrix], weights[1][matrix])
+    assert not torch.equal(weights[0][matrix], weights[2][matrix])
+    assert not torch.equal(weights[0][matrix], model.state_dict()[matrix])
+    assert not weights[0]["editor.net.6.weight"].any()  # starts as the identity again
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda m: m.embed(frames()[0]), r"expected frames of shape \(B, T, 3, H, W\) uint8"),
+        (lambda m: m.embed(frames().float()), "uint8, got .* torch.float32"),
+        (lambda m: m.sample_futures(frames(), num_samples=0), "num_samples >= 1"),
+        (lambda m: m.sample_futures(frames(), num_samples=1, horizon=0), "horizon >= 1"),
+        (lambda m: m.sample_futures(torch.zeros(2, 5), num_samples=1), r"states of shape \(B, 6\)"),
+    ],
+)
+def test_wrong_use_says_what_was_wanted(call, says):
+    with pytest.raises(ValueError, match=says):
+        call(world_model())
+
+
+def test_a_latent_without_an_editor_is_refused():
+    with pytest.raises(ValueError, match=r"Add model.editor"):
+        world_model(editor=None)
+
+
+def test_a_model_without_a_latent_has_none_to_infer():
+    with pytest.raises(ValueError, match="no latent"):
+        world_model(latent_dim=0).infer_latent(frames(), frames())

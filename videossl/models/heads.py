@@ -1,0 +1,34 @@
+"""Projectors: from the representation to the embedding that objectives see."""
+
+from torch import Tensor, nn
+
+
+def mlp(in_dim: int, hidden_dim: int, out_dim: int, *, num_hidden: int = 1) -> nn.Sequential:
+    """Linear - LayerNorm - GELU, `num_hidden` times, then Linear.
+
+    Layer normalisation, because statistics of the batch would let a sample see its neighbours.
+    """
+    layers: list[nn.Module] = []
+    for index in range(num_hidden):
+        layers += [nn.Linear(in_dim if index == 0 else hidden_dim, hidden_dim), nn.LayerNorm(hidden_dim), nn.GELU()]
+    return nn.Sequential(*layers, nn.Linear(hidden_dim, out_dim))
+
+
+class MLPProjector(nn.Module):
+    """Project representations with an MLP.
+
+    Args:
+        in_dim: Width of the representation.
+        embedding_dim: Embedding dimension D.
+        hidden_dim: Width of the hidden layers.
+        num_hidden: Number of hidden layers.
+    """
+
+    def __init__(self, in_dim: int, *, embedding_dim: int = 128, hidden_dim: int = 512, num_hidden: int = 1) -> None:
+        super().__init__()
+        self.embedding_dim = embedding_dim
+        self.layers = mlp(in_dim, hidden_dim, embedding_dim, num_hidden=num_hidden)
+
+    def forward(self, representation: Tensor) -> Tensor:
+        """(B, E) -> (B, D), not normalised."""
+        return self.layers(representation)

@@ -1,0 +1,194 @@
+"""The world model: an encoder whose embedding is the state, and a transition to the states that may follow."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, repeat
+from torch import Tensor, nn
+
+from videossl.models.heads import MLPProjector
+from videossl.models.latent import DiagonalGaussian, GaussianLatent
+from videossl.models.pooling import Pooling, pool, pool_frames, pooled_width
+from videossl.models.transformer import VideoTransformer
+from videossl.types import Embeddings
+
+
+class WorldModel(nn.Module):
+    """Encode clips, and say which embeddings may come next.
+
+    State = embedding of a short clip (so that velocity is visible), of unit norm. Transition = the editor with a
+    sample of the prior. Without a latent the model is deterministic; without an editor it predicts no change.
+
+    Args:
+        encoder: Clips (B, T, 3, H, W) in [0, 1] -> tokens (B, T', H', W', E).
+        projector: Made with the width of the representation: representation -> embedding.
+        latent: Made with the embedding dimension: posterior and prior of r. None for a deterministic model.
+        editor: Made with the embedding and latent dimensions: (state, r) -> predicted state. None for the identity.
+        pooling: How tokens become one representation: "mean", "max", "mean_max" or "last".
+    """
+
+    def __init__(
+        self,
+        encoder: VideoTransformer,
+        projector: Callable[[int], MLPProjector] = MLPProjector,
+        latent: Callable[[int], GaussianLatent] | None = None,
+        editor: Callable[[int, int], nn.Module] | None = None,
+        pooling: Pooling = "mean",
+    ) -> None:
+        super().__init__()
+        if latent is not None and editor is None:
+            raise ValueError("a latent without an editor has no effect. Add model.editor, or set model.latent to null.")
+        self.encoder = encoder
+        self.pooling = pooling
+        self.projector = projector(pooled_width(encoder.width, pooling))
+        self.embedding_dim = self.projector.embedding_dim
+        self.latent = latent(self.embedding_dim) if latent is not None else None
+        self.latent_dim = self.latent.latent_dim if self.latent is not None else 0
+        self.editor = editor(self.embedding_dim, self.latent_dim) if editor is not None else None
+
+    # ---- training: float pixels in, raw embeddings out ---------------------------------------------------------
+
+    def represent(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode float clips.
+
+        Args:
+            clips: (B, T, 3, H, W) float in [0, 1].
+
+        Returns:
+            Representation (B, E) and frame vectors (B, T', E).
+        """
+        tokens = self.encoder(clips)
+        return pool(tokens, self.pooling), pool_frames(tokens)
+
+    def embed_views(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode float views in one pass.
+
+        Args:
+            clips: (B, V, T, 3, H, W) float in [0, 1].
+
+        Returns:
+            Representations (V, B, E) and raw embeddings (V, B, D).
+        """
+        num_views = clips.shape[1]
+        representation, _ = self.represent(rearrange(clips, "b v t c h w -> (v b) t c h w"))
+        embedding = self.projector(representation)
+        return (
+            rearrange(representation, "(v b) e -> v b e", v=num_views),
+            rearrange(embedding, "(v b) d -> v b d", v=num_views),
+        )
+
+    # ---- use: uint8 frames in, no gradients ---------------------------------------------------------------------
+
+    @torch.no_grad()
+    def embed(self, frames: Tensor) -> Embeddings:
+        """Embed clips.
+
+        Args:
+            frames: (B, T, 3, H, W) uint8, RGB; H and W multiples of the encoder's patch size. T = 1 is an image.
+
+        Returns:
+            `Embeddings`: representation (B, E), embedding (B, D) of unit norm, frames (B, T', E).
+
+        Raises:
+            ValueError: Frames of another type or shape.
+        """
+        if frames.ndim != 5 or frames.dtype != torch.uint8:
+            raise ValueError(
+                f"expected frames of shape (B, T, 3, H, W) uint8, got {tuple(frames.shape)} {frames.dtype}. "
+                "A single clip needs a leading axis: frames[None]."
+            )
+        representation, vectors = self.represent(frames.to(self.encoder.pixel_mean) / 255)
+        return Embeddings(representation, F.normalize(self.projector(representation), dim=-1), vectors)
+
+    @torch.no_grad()
+    def sample_futures(self, frames: Tensor, *, num_samples: int, horizon: int = 1, seed: int = 0) -> Tensor:
+        """Sample futures of a context: chain the transition, with a fresh r from the prior at each step.
+
+        Args:
+            frames: Contexts (B, T, 3, H, W) uint8, or their states (B, D): `embed(frames).embedding`.
+            num_samples: Futures K per context, >= 1. All K are equal if the model is deterministic.
+            horizon: Steps S, >= 1; one step is the distance in time between the views in training.
+            seed: Of the samples. The same seed gives the same futures, whatever was sampled before.
+
+        Returns:
+            (B, K, S, D) float, unit norm: embeddings of possible futures.
+        """
+        if num_samples < 1 or horizon < 1:
+            raise ValueError(
+                f"expected num_samples >= 1 and horizon >= 1, got {num_samples} and {horizon}. "
+                "Ask for at least one future of one step."
+            )
+        state = repeat(self._state(frames), "b d -> b k d", k=num_samples)
+        generator = torch.Generator(device=state.device).manual_seed(seed)
+        states = []
+        for _ in range(horizon):
+            latent = self.latent.prior(state).sample(generator) if self.latent is not None else None
+            state = self.transition(state, latent)
+            states.append(state)
+        return torch.stack(states, dim=2)
+
+    @torch.no_grad()
+    def mean_future(self, frames: Tensor) -> Tensor:
+        """The one prediction with r at the mean of the prior: frames or states of B contexts -> (B, D) of unit norm."""
+        state = self._state(frames)
+        return self.transition(state, self.latent.prior(state).mean if self.latent is not None else None)
+
+    @torch.no_grad()
+    def posterior_futures(self, context: Tensor, future: Tensor, *, num_samples: int, seed: int = 0) -> Tensor:
+        """Predictions with r inferred from the true future: what the latent could tell, not what the model can foresee.
+
+        Args:
+            context: Frames (B, T, 3, H, W) uint8 or states (B, D).
+            future: The same of the futures.
+            num_samples: Draws K of r per pair, >= 1.
+            seed: Of the draws.
+
+        Returns:
+            (B, K, D) of unit norm.
+        """
+        state, target = (repeat(self._state(x), "b d -> b k d", k=num_samples) for x in (context, future))
+        if self.latent is None:
+            return self.transition(state, None)
+        generator = torch.Generator(device=state.device).manual_seed(seed)
+        return self.transition(state, self.latent.posterior(state, target).sample(generator))
+
+    @torch.no_grad()
+    def infer_latent(self, context: Tensor, future: Tensor) -> Tensor:
+        """Posterior mean of r: contexts and futures, frames (B, T, 3, H, W) uint8 or states (B, D), -> (B, R)."""
+        return self.latent_distributions(self._state(context), self._state(future))[0].mean
+
+    @torch.no_grad()
+    def latent_distributions(self, context: Tensor, future: Tensor) -> tuple[DiagonalGaussian, DiagonalGaussian]:
+        """Posterior q(r | context, future) and prior p(r | context) for states (..., D)."""
+        if self.latent is None:
+            raise ValueError("this model has no latent: it was trained with model.latent null.")
+        return self.latent.posterior(context, future), self.latent.prior(context)
+
+    def transition(self, state: Tensor, latent: Tensor | None) -> Tensor:
+        """One step: states (..., D) of unit norm and r (..., R) or None -> next states (..., D) of unit norm."""
+        return F.normalize(self.editor(state, latent), dim=-1) if self.editor is not None else state
+
+    def reinitialised(self, seed: int) -> "WorldModel":
+        """The same architecture with fresh random weights: the control that has learnt nothing."""
+        fresh = copy.deepcopy(self)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            # Children first: a parent's own start (an editor that begins as the identity) has the last word.
+            for module in reversed(list(fresh.modules())):
+                reset = getattr(module, "reset_parameters", None)
+                if reset is not None:
+                    reset()
+        return fresh
+
+    def _state(self, frames_or_state: Tensor) -> Tensor:
+        """Frames (B, T, 3, H, W) uint8 -> states (B, D); states pass, normalised."""
+        if frames_or_state.ndim == 2 and frames_or_state.shape[1] == self.embedding_dim:
+            return F.normalize(frames_or_state, dim=-1)
+        if frames_or_state.ndim == 5:
+            return self.embed(frames_or_state).embedding
+        raise ValueError(
+            f"expected frames of shape (B, T, 3, H, W) uint8 or states of shape (B, {self.embedding_dim}), "
+            f"got {tuple(frames_or_state.shape)}."
+        )
