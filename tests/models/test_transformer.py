@@ -1,5 +1,7 @@
 import pytest
 import torch
+import torch.nn.functional as F
+from einops import rearrange
 
 from videossl.models import VideoTransformer
 
@@ -63,3 +65,14 @@ def test_sizes_have_the_parameters_that_the_field_expects(size, millions):
     with torch.device("meta"):
         encoder = VideoTransformer(size)
     assert sum(p.numel() for p in encoder.parameters()) / 1e6 == pytest.approx(millions, rel=0.04)
+
+
+def test_tubelets_are_normalised_pixels_through_one_convolution():
+    encoder = small(tubelet_frames=2).double()
+    clips = torch.rand(2, 4, 3, 8, 12, dtype=torch.float64)
+    kernel = rearrange(encoder.tubelets.weight, "e (t c h w) -> e c t h w", t=2, c=3, h=4)
+    normalised = rearrange((clips - encoder.pixel_mean) / encoder.pixel_std, "b t c h w -> b c t h w")
+    expected = F.conv3d(normalised, kernel, encoder.tubelets.bias, stride=(2, 4, 4))
+    tokens, grid = encoder._embed_tubelets(clips)
+    assert tuple(grid) == (2, 2, 3)
+    torch.testing.assert_close(tokens, rearrange(expected, "b e t h w -> b (t h w) e"))

@@ -5,13 +5,14 @@ import math
 import torch
 from torch import Tensor, nn
 
+from videossl.errors import UsageError
 from videossl.models.heads import mlp
 
 
 def _state_and_latent(state: Tensor, latent: Tensor | None, latent_dim: int) -> Tensor:
     got = 0 if latent is None else latent.shape[-1]
     if got != latent_dim:
-        raise ValueError(
+        raise UsageError(
             f"expected a latent of {latent_dim} dimensions, got {got}. Give the r that this editor was made for."
         )
     return state if latent is None else torch.cat([state, latent.to(state.dtype)], dim=-1)
@@ -62,7 +63,7 @@ class AdditiveEditor(nn.Module):
     def __init__(self, embedding_dim: int, latent_dim: int) -> None:
         super().__init__()
         if latent_dim < 1:
-            raise ValueError(
+            raise UsageError(
                 "an additive editor without a latent does nothing. Use MLPEditor, or give the model a latent."
             )
         self.latent_dim = latent_dim
@@ -72,5 +73,5 @@ class AdditiveEditor(nn.Module):
         """state (..., D) of unit norm, latent (..., R) -> (..., D), not normalised."""
         if latent is None or latent.shape[-1] != self.latent_dim:
             got = 0 if latent is None else latent.shape[-1]
-            raise ValueError(f"expected a latent of {self.latent_dim} dimensions, got {got}.")
+            raise UsageError(f"expected a latent of {self.latent_dim} dimensions, got {got}.")
         return state + self.change(latent.to(state.dtype))

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
+from videossl.errors import UsageError
 from videossl.models.heads import MLPProjector
 from videossl.models.latent import DiagonalGaussian, GaussianLatent
 from videossl.models.pooling import Pooling, pool, pool_frames, pooled_width
@@ -39,7 +40,7 @@ class WorldModel(nn.Module):
     ) -> None:
         super().__init__()
         if latent is not None and editor is None:
-            raise ValueError("a latent without an editor has no effect. Add model.editor, or set model.latent to null.")
+            raise UsageError("a latent without an editor has no effect. Add model.editor, or set model.latent to null.")
         self.encoder = encoder
         self.pooling = pooling
         self.projector = projector(pooled_width(encoder.width, pooling))
@@ -92,10 +93,10 @@ class WorldModel(nn.Module):
             `Embeddings`: representation (B, E), embedding (B, D) of unit norm, frames (B, T', E).
 
         Raises:
-            ValueError: Frames of another type or shape.
+            UsageError: Frames of another type or shape.
         """
         if frames.ndim != 5 or frames.dtype != torch.uint8:
-            raise ValueError(
+            raise UsageError(
                 f"expected frames of shape (B, T, 3, H, W) uint8, got {tuple(frames.shape)} {frames.dtype}. "
                 "A single clip needs a leading axis: frames[None]."
             )
@@ -116,7 +117,7 @@ class WorldModel(nn.Module):
             (B, K, S, D) float, unit norm: embeddings of possible futures.
         """
         if num_samples < 1 or horizon < 1:
-            raise ValueError(
+            raise UsageError(
                 f"expected num_samples >= 1 and horizon >= 1, got {num_samples} and {horizon}. "
                 "Ask for at least one future of one step."
             )
@@ -163,7 +164,7 @@ class WorldModel(nn.Module):
     def latent_distributions(self, context: Tensor, future: Tensor) -> tuple[DiagonalGaussian, DiagonalGaussian]:
         """Posterior q(r | context, future) and prior p(r | context) for states (..., D)."""
         if self.latent is None:
-            raise ValueError("this model has no latent: it was trained with model.latent null.")
+            raise UsageError("this model has no latent: it was trained with model.latent null.")
         return self.latent.posterior(context, future), self.latent.prior(context)
 
     def transition(self, state: Tensor, latent: Tensor | None) -> Tensor:
@@ -188,7 +189,7 @@ class WorldModel(nn.Module):
             return F.normalize(frames_or_state, dim=-1)
         if frames_or_state.ndim == 5:
             return self.embed(frames_or_state).embedding
-        raise ValueError(
+        raise UsageError(
             f"expected frames of shape (B, T, 3, H, W) uint8 or states of shape (B, {self.embedding_dim}), "
             f"got {tuple(frames_or_state.shape)}."
         )

@@ -1,0 +1,94 @@
+"""What every decoder is to the rest of the package: frames by number, times by number."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videossl.errors import WorkError
+
+
+class VideoError(WorkError):
+    """A video that cannot be read.
+
+    Attributes:
+        path: The file.
+        cause: Why, in one line without the path.
+    """
+
+    def __init__(self, path: Path, cause: str) -> None:
+        self.path = path
+        self.cause = " ".join(cause.split())
+        super().__init__(f"{path}: {self.cause}")
+
+    def __reduce__(self) -> tuple[type["VideoError"], tuple[Path, str]]:
+        return type(self), (self.path, self.cause)  # so that it survives the way out of a worker process
+
+
+class VideoReader(ABC):
+    """One open video file; close it, or use it as a context manager.
+
+    Frames are numbered from 0 in the order in which they are shown. Frames that the file tells players not to show
+    (before the start of an edit list, or before the first key frame) have no number. Pictures are RGB, turned as the
+    file says. Pixels are taken as they are stored: where they are not square (a sample aspect ratio other than 1:1)
+    the picture is not stretched.
+
+    Args:
+        path: The file.
+
+    Raises:
+        VideoError: It is no video, or cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+
+    @property
+    @abstractmethod
+    def seconds(self) -> NDArray[np.float64]:
+        """(num_frames,) float64, presentation time of each frame from the first one, which is at 0.0; increasing."""
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that can be asked for."""
+        return len(self.seconds)
+
+    @abstractmethod
+    def read(self, frames: Sequence[int], *, size: int | None) -> NDArray[np.uint8]:
+        """Pictures of these frames, in the order asked; repeats are allowed and decoded once.
+
+        Args:
+            frames: Frame numbers, from 0 to `num_frames` - 1; at least one.
+            size: Cut the centre square (side: the short side of the picture) and resize it to `size` x `size` pixels,
+                see `picture.centre_square`: the same pixels for the same picture whatever decodes. None: as stored.
+
+        Returns:
+            (N, H, W, 3) uint8, RGB.
+
+        Raises:
+            VideoError: A frame cannot be decoded, or there is no such frame.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the file and the decoder back. May be called twice."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_numbers(self, frames: Sequence[int]) -> None:
+        if len(frames) == 0:
+            raise VideoError(self.path, "no frame was asked for: expected at least one frame number.")
+        low, high = min(frames), max(frames)
+        if low < 0 or high >= self.num_frames:
+            asked = low if low < 0 else high
+            raise VideoError(self.path, f"has no frame {asked}: its {self.num_frames} frames are numbered from 0.")

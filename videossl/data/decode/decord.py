@@ -1,0 +1,91 @@
+"""Decode with decord, on request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videossl.data.decode.base import VideoError, VideoReader
+from videossl.data.decode.picture import centre_square
+from videossl.errors import UsageError
+
+
+class DecordReader(VideoReader):
+    """Reader by decord: for ordinary MP4 files with closed groups of pictures.
+
+    Decord 0.6.0, its last release, gives wrong frames without saying so for open groups of pictures, intra refresh,
+    B frames in AVI, MPEG transport and program streams, and edit lists. What shows in its timestamps is refused here;
+    the rest is not seen. Choose `PyAVReader` unless you know your files.
+
+    A process that holds an open decord reader must not fork: its children hang. `VideoViews` closes its readers at
+    once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        try:
+            import decord
+        except ImportError as error:
+            raise UsageError(
+                "data.reader is DecordReader, and decord is not installed (it has wheels for x86-64 only). "
+                "Install it with `pip install decord`, or use videossl.data.PyAVReader."
+            ) from error
+        if not self.path.is_file():
+            raise VideoError(self.path, "is not a file.")
+        self._errors: tuple[type[Exception], ...] = (decord.DECORDError, RuntimeError, OSError, IndexError)
+        self._video: Any = None
+        try:
+            self._video = decord.VideoReader(str(self.path.absolute()), ctx=decord.cpu(0), num_threads=1)
+            shown = self._video.get_frame_timestamp(range(len(self._video)))[:, 0].astype(np.float64)  # (n,)
+        except self._errors as error:
+            self.close()
+            raise VideoError(self.path, _reason(error)) from error
+        problem = _wrong_times(shown)
+        if problem:
+            self.close()
+            raise VideoError(self.path, f"decord reads it wrongly ({problem}). Use videossl.data.PyAVReader.")
+        self._seconds = shown - shown[0]
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """(num_frames,) float64, presentation times from the first frame; increasing, in single precision."""
+        return self._seconds
+
+    def read(self, frames: Sequence[int], *, size: int | None) -> NDArray[np.uint8]:
+        """Pictures of these frames, see `VideoReader.read`."""
+        self._check_numbers(frames)
+        if self._video is None:
+            raise VideoError(self.path, "was closed; open it again.")
+        wanted = sorted(set(frames))
+        try:
+            pictures: NDArray[np.uint8] = self._video.get_batch(wanted).asnumpy()  # (n, H, W, 3)
+        except self._errors as error:
+            raise VideoError(self.path, _reason(error)) from error
+        if size is not None:
+            pictures = np.stack([centre_square(picture, size) for picture in pictures])
+        return pictures[np.searchsorted(wanted, frames)]
+
+    def close(self) -> None:
+        """Give the file and the decoder back. May be called twice."""
+        self._video = None
+
+
+def _wrong_times(shown: NDArray[np.float64]) -> str:
+    if len(shown) == 0:
+        return "no frame"
+    if not np.isfinite(shown).all() or shown[0] < 0:
+        return "frames before time 0: an edit list, or no timestamps"
+    if (np.diff(shown) <= 0).any():
+        return "times do not increase"
+    return ""
+
+
+def _reason(error: Exception) -> str:
+    """The first line of a decord error, without its time stamp, source file and the path of the video."""
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return re.sub(r"^\[[\d:]+\] \S+: (\[[^\]]*\] )?", "", first)

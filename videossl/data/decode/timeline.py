@@ -1,0 +1,168 @@
+"""Which frames a file shows and when, read from its packets without decoding them.
+
+Headers lie about the number of frames, and frame numbers divided by the frame rate are wrong wherever the rate varies;
+the presentation timestamps (pts) of the packets are right in nearly all files. `from_packets` says when they are not.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+HOLE = 1.5  # a gap this many times the usual one is a hole
+
+
+class PacketFacts(NamedTuple):
+    """What the timeline needs to know of one packet; packets are in decoding order."""
+
+    pts: int | None
+    dts: int | None
+    is_key: bool
+    is_hidden: bool
+    is_cut_off: bool
+
+
+class KeyFrame(NamedTuple):
+    """A place where decoding can start."""
+
+    packet: int
+    pts: int
+    dts: int
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Frames of a file in the order in which they are shown.
+
+    Attributes:
+        seconds: (n,) float64, from the first frame, increasing.
+        pts: (n,) int64, in units of the stream's time base; None where timestamps tell nothing, so that frames can only
+            be counted from the start of the file.
+        keys: Key frames by increasing pts and packet; the first frame is at or after the first key.
+    """
+
+    seconds: NDArray[np.float64]
+    pts: NDArray[np.int64] | None = None
+    keys: tuple[KeyFrame, ...] = ()
+
+    def key_before(self, frame: int) -> int:
+        """Number of the last key frame that is shown at or before this frame."""
+        if self.pts is None:
+            return 0
+        key_pts = [key.pts for key in self.keys]
+        return max(0, int(np.searchsorted(key_pts, self.pts[frame], side="right")) - 1)
+
+
+def from_packets(
+    packets: Sequence[PacketFacts], time_base: Fraction, *, reorders: bool, promised_seconds: float | None
+) -> Timeline | None:
+    """The timeline that the packets tell, or None where only decoding can tell it.
+
+    Args:
+        packets: All packets of the video stream, in decoding order.
+        time_base: Seconds per unit of pts and dts.
+        reorders: Whether the stream has frames that are shown in another order than they are decoded in (B frames).
+        promised_seconds: Duration that the header claims, if any.
+    """
+    first_key = next((number for number, packet in enumerate(packets) if packet.is_key), None)
+    if first_key is None:
+        return None
+    playable = packets[first_key:]
+    if any(packet.pts is None for packet in playable):
+        return None
+    pts = np.array([packet.pts for packet in playable], dtype=np.int64)
+    dts = np.array([packet.dts for packet in playable if packet.dts is not None], dtype=np.int64)
+    if len(dts) == 0 or (np.diff(dts) < 0).any() or len(np.unique(pts)) < len(pts):
+        return None  # no timestamps to trust, or they start again in the middle
+    if reorders and len(pts) > 2 and (np.diff(pts) > 0).all():
+        return None  # the container holds decoding times only (AVI), and FFmpeg took them for presentation times
+    # Frames shown before the first key frame need frames that the file does not have.
+    shown = (pts >= pts[0]) & ~np.array([packet.is_hidden for packet in playable])
+    if playable[0].is_hidden:  # an edit list that starts behind the first key frame
+        shown = ~np.array([packet.is_hidden for packet in playable])
+    if playable[-1].is_cut_off:
+        # Packets from here on are lost. They would have been shown at their decoding time or later.
+        shown &= pts < dts[-1]
+    times = np.sort(pts[shown])
+    if len(times) == 0:
+        return None
+    if reorders and promised_seconds is not None:
+        times = _without_torn_end(times, last_dts=int(dts[-1]), promised=float(promised_seconds / time_base))
+    keys = [
+        KeyFrame(first_key + number, int(pts[number]), int(pts[number]) if packet.dts is None else packet.dts)
+        for number, packet in enumerate(playable)
+        if packet.is_key
+    ]
+    return Timeline(_seconds(times, float(time_base)), times, tuple(_increasing(keys)))
+
+
+def from_decoding(pts: Sequence[int | None], time_base: Fraction, frame_rate: Fraction) -> Timeline:
+    """The timeline of frames that were decoded one after the other.
+
+    Args:
+        pts: Timestamps of the frames, in the order in which the decoder gave them.
+        time_base: Seconds per unit of pts.
+        frame_rate: Frames per second, used where the timestamps do not increase.
+    """
+    known = [value for value in pts if value is not None]
+    if len(known) == len(pts) and (np.diff(known) > 0).all():
+        return Timeline(_seconds(np.array(known, dtype=np.int64), float(time_base)))
+    return Timeline(_seconds(np.arange(len(pts)), 1 / float(frame_rate)))
+
+
+def _seconds(times: NDArray[np.int64], unit_seconds: float) -> NDArray[np.float64]:
+    return (times - times[0]).astype(np.float64) * unit_seconds
+
+
+def _without_torn_end(times: NDArray[np.int64], *, last_dts: int, promised: float) -> NDArray[np.int64]:
+    """Leave out frames behind a hole that a cut-off file has at its end: their B frames are lost.
+
+    Dropping a frame too many at the end of a file does no harm; a hole would be taken for a pause.
+    """
+    gaps = np.diff(times)
+    if len(gaps) < 2 or times[-1] - times[0] + 2 * np.median(gaps) >= promised:
+        return times
+    holes = np.flatnonzero((gaps > HOLE * np.median(gaps)) & (times[1:] > last_dts))
+    return times[: holes[0] + 1] if len(holes) else times
+
+
+def _increasing(keys: list[KeyFrame]) -> list[KeyFrame]:
+    """Key frames that are shown in the order in which they are decoded; others are no good as starting points."""
+    kept: list[KeyFrame] = []
+    for key in keys:
+        if not kept or key.pts > kept[-1].pts:
+            kept.append(key)
+    return kept
+
+
+class TimelineCache:
+    """Timelines of large files, whose packets take long to walk; the least recently used are forgotten.
+
+    Args:
+        max_frames: Frames of all timelines together, about 16 bytes each.
+    """
+
+    def __init__(self, max_frames: int) -> None:
+        self.max_frames = max_frames
+        self._timelines: OrderedDict[tuple[str, int, int], Timeline] = OrderedDict()
+        self._num_frames = 0
+
+    def get(self, key: tuple[str, int, int]) -> Timeline | None:
+        """The timeline of the file with this path, modification time and size."""
+        timeline = self._timelines.get(key)
+        if timeline is not None:
+            self._timelines.move_to_end(key)
+        return timeline
+
+    def put(self, key: tuple[str, int, int], timeline: Timeline) -> None:
+        """Remember a timeline."""
+        if key not in self._timelines:
+            self._num_frames += len(timeline.seconds)
+        self._timelines[key] = timeline
+        while self._num_frames > self.max_frames and len(self._timelines) > 1:
+            _, forgotten = self._timelines.popitem(last=False)
+            self._num_frames -= len(forgotten.seconds)
