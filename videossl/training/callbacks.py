@@ -1,0 +1,194 @@
+"""What is watched during training: speed, collapse, unreadable videos, a diverged loss."""
+
+import csv
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
+
+from videossl.errors import WorkError
+from videossl.files import replacing
+from videossl.types import Failure, ViewBatch
+
+
+def _value(metrics: dict[str, Tensor], name: str) -> float | None:
+    return float(metrics[name]) if name in metrics else None
+
+
+class Throughput(Callback):
+    """Log clips per second and the share of the time in which training waited for data."""
+
+    def __init__(self) -> None:
+        self._since = self._batch_ended = time.monotonic()
+        self._waited = 0.0
+        self._clips = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._since = self._batch_ended = time.monotonic()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Between the end of a batch and the start of the next, training waited for data."""
+        self._waited += time.monotonic() - self._batch_ended
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ViewBatch, batch_idx: int
+    ) -> None:
+        """Log rates over the last `log_every` steps."""
+        self._batch_ended = time.monotonic()
+        self._clips += batch.clips.shape[0] * batch.clips.shape[1] * trainer.world_size
+        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            seconds = max(self._batch_ended - self._since, 1e-9)
+            pl_module.log("train/clips_per_second", self._clips / seconds, prog_bar=True)
+            pl_module.log("train/data_wait_share", self._waited / seconds)
+            self._since, self._waited, self._clips = self._batch_ended, 0.0, 0
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A look at held-out videos is neither training nor waiting."""
+        now = time.monotonic()
+        self._since += now - self._batch_ended
+        self._batch_ended = now
+
+
+class ProgressLines(Callback):
+    """Where there is no terminal for a bar: a line now and then."""
+
+    def __init__(self, seconds_between_lines: float = 10.0) -> None:
+        self.seconds_between_lines = seconds_between_lines
+        self._last = 0.0
+
+    @rank_zero_only
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Print the step, the loss, the KL and the rate."""
+        now = time.monotonic()
+        if now - self._last < self.seconds_between_lines and trainer.global_step != trainer.max_steps:
+            return
+        self._last = now
+        metrics = trainer.callback_metrics
+        parts = [f"step {trainer.global_step}/{trainer.max_steps}"]
+        for name, label in (
+            ("train/loss", "loss {:.3f}"),
+            ("heldout/loss", "held-out {:.3f}"),
+            ("train/kl_nats", "KL {:.2f} nats"),
+            ("train/clips_per_second", "{:.0f} clips/s"),
+        ):
+            value = _value(metrics, name)
+            if value is not None:
+                parts.append(label.format(value))
+        print("  ".join(parts), file=sys.stderr, flush=True)
+
+
+class CollapseWatch(Callback):
+    """Say it aloud, once for each, when the embeddings or the latent collapse.
+
+    Args:
+        after_step: Nothing is said before: at the start everything is near to collapse.
+        patience: Times in a row, each `log_every` steps apart, that a value must be bad.
+    """
+
+    LIMITS = (  # metric, smallest healthy value, what it means
+        ("train/embedding_std", 0.1, "the embeddings are collapsing: all videos get nearly the same one"),
+        ("train/effective_rank", 2.0, "the embeddings are collapsing onto a line: their effective rank is below 2"),
+        ("train/kl_nats", 0.05, "the latent is dead: the posterior tells nothing that the prior does not"),
+        ("train/active_units", 1.0, "the latent is dead: no coordinate of it carries information"),
+    )
+
+    def __init__(self, *, after_step: int = 0, patience: int = 5) -> None:
+        self.after_step = after_step
+        self.patience = patience
+        self.said: list[str] = []
+        self._bad: dict[str, int] = {}
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Look at the logged values every `log_every` steps."""
+        step = trainer.global_step
+        if step % trainer.log_every_n_steps or step <= self.after_step:  # type: ignore[attr-defined]
+            return
+        for name, smallest, meaning in self.LIMITS:
+            value = _value(trainer.callback_metrics, name)
+            self._bad[name] = self._bad.get(name, 0) + 1 if value is not None and value < smallest else 0
+            if self._bad[name] == self.patience:
+                message = f"step {step}: {name.removeprefix('train/')} = {value:.3g} < {smallest:g}: {meaning}"
+                if meaning not in " ".join(self.said):
+                    self.said.append(message)
+                    if trainer.is_global_zero:
+                        print(f"warning: {message}", file=sys.stderr, flush=True)
+
+
+class StopOnBrokenLoss(Callback):
+    """End a training whose loss is no number, before it writes weights that are none."""
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Check the logged loss every `log_every` steps."""
+        if trainer.global_step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
+            return
+        loss = _value(trainer.callback_metrics, "train/loss")
+        if loss is not None and not math.isfinite(loss):
+            raise WorkError(
+                f"the loss is {loss} at step {trainer.global_step}. "
+                "Lower training.learning_rate or raise the temperature; the last checkpoint is from before."
+            )
+
+
+class UnreadableVideos(Callback):
+    """Count the videos that could not be read; stop when they are more than a share of all.
+
+    Args:
+        path: CSV file that lists them with their causes.
+        known: Those found bad when the index was made.
+        num_videos: All videos, readable or not.
+        max_share: Largest share of unreadable videos that training puts up with.
+    """
+
+    def __init__(self, path: Path, known: list[Failure], num_videos: int, max_share: float) -> None:
+        self.path = path
+        self.num_videos = num_videos
+        self.max_share = max_share
+        self.failures = {failure.video: failure for failure in known}
+        self.check()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ViewBatch, batch_idx: int
+    ) -> None:
+        """Add the failures of this batch."""
+        new = [failure for failure in batch.failures if failure.video not in self.failures]
+        if new:
+            self.failures |= {failure.video: failure for failure in new}
+            self.check()
+
+    def check(self) -> None:
+        """Write the list, and raise if it is too long.
+
+        Raises:
+            WorkError: More than `max_share` of the videos are unreadable.
+        """
+        if not self.failures:
+            return
+        with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["video", "cause"])
+            writer.writerows([failure.video, failure.cause] for failure in self.failures.values())
+        if len(self.failures) > self.max_share * self.num_videos:
+            example = next(iter(self.failures.values()))
+            raise WorkError(
+                f"{len(self.failures)} of {self.num_videos} videos are unreadable, more than "
+                f"data.max_unreadable_share={self.max_share:g} allows; for example {example.video}: {example.cause}. "
+                f"All are listed in {self.path}."
+            )
+
+
+def progress_callback() -> Callback:
+    """A bar on a terminal, lines elsewhere."""
+    return TQDMProgressBar(refresh_rate=5) if sys.stderr.isatty() else ProgressLines()

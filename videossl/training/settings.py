@@ -1,0 +1,62 @@
+"""What a user sets for training: the schema of the section `training` of a config."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from videossl.errors import UsageError
+
+
+@dataclass
+class TrainingSettings:
+    """How long, how fast and on what to train.
+
+    Attributes:
+        max_steps: Optimizer steps.
+        batch_size: Videos per step and device.
+        learning_rate: Peak learning rate of AdamW.
+        weight_decay: On matrices only.
+        warmup_steps: Steps over which the learning rate rises.
+        clip_norm: Gradients with a larger norm are scaled down to it.
+        inference_view: Infer r from a second augmentation of the future, which keeps pixel noise out of r; costs one
+            more pass of the encoder.
+        precision: "auto" takes bf16 autocast where the device has it (GPUs since Ampere) and float32 elsewhere.
+        accelerator: Lightning's name: "auto", "cpu", "gpu", "mps" ...
+        devices: Number of devices per node, or "auto".
+        num_nodes: Number of machines.
+        strategy: Lightning's name: "auto", "ddp", "fsdp" ...
+        num_workers: Loader processes per device; 0 decodes in the training process.
+        num_threads: Threads of torch on the CPU; null leaves torch's choice.
+        log_every: Steps between two lines of metrics.csv.
+        heldout_every: Steps between two looks at the held-out videos.
+        heldout_batches: Batches of held-out videos at each look, at most.
+        checkpoint_every: Steps between two checkpoints.
+    """
+
+    max_steps: int = 100_000
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warmup_steps: int = 100
+    clip_norm: float = 1.0
+    inference_view: bool = False
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    accelerator: str = "auto"
+    devices: int | Literal["auto"] = "auto"
+    num_nodes: int = 1
+    strategy: str = "auto"
+    num_workers: int = 0
+    num_threads: int | None = None
+    log_every: int = 20
+    heldout_every: int = 250
+    heldout_batches: int = 4
+    checkpoint_every: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("max_steps", "batch_size", "log_every", "heldout_every", "heldout_batches", "checkpoint_every"):
+            value = getattr(self, name)
+            if value < 1:
+                raise UsageError(f"expected training.{name} >= 1, got {value}.")
+        if self.batch_size < 2:
+            raise UsageError(
+                "expected training.batch_size >= 2, got 1: a contrastive loss compares videos with each other."
+            )
