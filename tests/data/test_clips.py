@@ -196,3 +196,9 @@ def test_a_future_waits_until_a_pause_of_the_video_is_over() -> None:
 def test_settings_that_cannot_work_are_refused(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         ClipPlanner(**arguments)
+
+
+def test_a_future_behind_a_pause_does_not_fall_back_on_the_context_by_rounding() -> None:
+    planner = ClipPlanner(num_views=2, num_frames=1, target_fps=3.0)
+    frames = planner.plan(np.array([0.0, 1.9524717]), epoch=0, sample=0, seed=0).frames
+    assert frames.tolist() == [[0], [1]]

@@ -182,6 +182,8 @@ class ClipPlanner:
                     return nothing
                 times[view:] += max(0.0, (seconds[last] + seconds[last + 1]) / 2 - times[view, 0])
             frames[view] = _nearest(seconds, times[view])
+            if view > 0:  # rounding of the times may fall just short of the next frame
+                frames[view] = np.maximum(frames[view], frames[view - 1, -1] + 1)
         return frames if times[-1, -1] <= seconds[-1] + TOLERANCE_SECONDS else nothing
 
     def _last_start(self, seconds: NDArray[np.float64], steps: NDArray[np.int64]) -> int:

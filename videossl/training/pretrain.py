@@ -1,15 +1,11 @@
 """Pretrain a world model on videos: index, loaders, trainer, run directory."""
 
 import logging
-import os
-import platform
-import shutil
 import sys
 import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +15,13 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelChec
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from safetensors.torch import save_file
-from torch.utils.data import DataLoader
 
-from videossl.data import Augment, VideoIndex, VideoViews, collate
-from videossl.data.dataset import Sample
+from videossl.data import Augment, VideoIndex
 from videossl.data.settings import DataSettings
 from videossl.errors import UsageError, WorkError
 from videossl.files import replacing
 from videossl.models import WorldModel
-from videossl.objectives import FixedBeta, InformationBudget, MultiViewObjective
+from videossl.objectives import Beta, MultiViewObjective
 from videossl.run_directory import RunDirectory, write_json
 from videossl.training.callbacks import (
     CollapseWatch,
@@ -36,16 +30,27 @@ from videossl.training.callbacks import (
     UnreadableVideos,
     progress_callback,
 )
+from videossl.training.checkpoint import Checkpoint
+from videossl.training.environment import environment
+from videossl.training.loaders import heldout_loader, train_loader
 from videossl.training.metrics_file import continued_csv_logger
 from videossl.training.pretraining import Pretraining
-from videossl.training.samples import ShuffledSamples
 from videossl.training.settings import TrainingSettings
 
 
 def quiet_lightning() -> None:
     """Leave out what Lightning says about itself; what it says about the training stays."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for message in (".*log directory.*exists.*", ".*LeafSpec.*", ".*does not have many workers.*", ".*litlogger.*"):
+    for message in (
+        ".*logs directory.*exists.*",
+        ".*number of training batches.*",
+        ".*all_gather is deprecated.*",
+        ".*Checkpoint directory.*exists.*",
+        ".*no `val_dataloader`.*",
+        ".*LeafSpec.*",
+        ".*does not have many workers.*",
+        ".*litlogger.*",
+    ):
         warnings.filterwarnings("ignore", message=message)
 
 
@@ -68,7 +73,7 @@ class Pretrained:
 def pretrain(
     model: WorldModel,
     objective: MultiViewObjective,
-    beta: InformationBudget | FixedBeta | None,
+    beta: Beta | None,
     data: DataSettings,
     augment: Augment,
     training: TrainingSettings,
@@ -108,12 +113,17 @@ def pretrain(
     quiet_lightning()
     run = RunDirectory(out)
     start = Checkpoint.read(checkpoint) if checkpoint is not None else None
+    if start is not None and start.step >= training.max_steps:
+        raise UsageError(
+            f"{start.path} is of step {start.step}, and training.max_steps is {training.max_steps}: nothing is left "
+            "to do. Raise training.max_steps to train longer."
+        )
 
     index = VideoIndex.build(
         data.videos, heldout_share=data.heldout_share, seed=seed, num_workers=max(1, training.num_workers)
     )
     unreadable = UnreadableVideos(run.unreadable, index.failures, len(index), data.max_unreadable_share)
-    train, heldout = index.split("train"), index.split("heldout")
+    train = index.split("train")
     if len(train) == 0:
         raise UsageError(f"no readable video is left to train on in {data.videos}: see {run.unreadable}.")
 
@@ -134,7 +144,8 @@ def pretrain(
     callbacks: list[Callback] = [
         Throughput(), collapse, StopOnBrokenLoss(), unreadable, saver, LearningRateMonitor("step"), progress_callback(),
     ]  # fmt: skip
-    if len(heldout):
+    heldout_batches = heldout_loader(index.split("heldout"), data, training, seed=seed)
+    if heldout_batches is not None:
         callbacks.append(best)
     trainer = Trainer(
         accelerator=training.accelerator,
@@ -161,18 +172,19 @@ def pretrain(
     )
     module = Pretraining(model, objective, beta, augment, training)
     began = time.monotonic()
-    trainer.fit(
-        module,
-        _train_loader(trainer, train, data, training, seed=seed, start_step=start.step if start else 0),
-        _heldout_loader(heldout, data, training, seed=seed) if len(heldout) else None,
-        ckpt_path=start.path if start else None,
-        weights_only=True,
-    )
-    if trainer.interrupted:
+    try:
+        trainer.fit(
+            module,
+            train_loader(trainer, train, data, training, seed=seed, start_step=start.step if start else 0),
+            heldout_batches,
+            ckpt_path=start.path if start else None,
+            weights_only=True,
+        )
+    except SystemExit:  # Lightning's way to end after Ctrl-C, without a word
         raise WorkError(
             f"interrupted at step {trainer.global_step}. "
-            f"Go on with: videossl pretrain --config {run.config} --ckpt last"
-        )
+            f"Go on from the last checkpoint with: videossl pretrain --config {run.config} --ckpt last"
+        ) from None
     if trainer.is_global_zero:
         weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
         with replacing(run.weights) as temporary:
@@ -180,84 +192,8 @@ def pretrain(
     return Pretrained(run.path, trainer.global_step, time.monotonic() - began, len(unreadable.failures), collapse.said)
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """A checkpoint file, and the step at which it was written."""
-
-    path: Path
-    step: int
-
-    @classmethod
-    def read(cls, path: Path) -> "Checkpoint":
-        """Look into a checkpoint; nothing in it is executed.
-
-        Raises:
-            UsageError: No such file, or not a checkpoint of `videossl pretrain`.
-        """
-        if not path.is_file():
-            raise UsageError(f"no such checkpoint: {path}. `--ckpt last` takes the newest of the run directory.")
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            return cls(path, int(content["global_step"]))
-        except Exception as error:  # torch and pickle raise many kinds; to the user they are one
-            raise UsageError(
-                f"{path} is not a checkpoint of `videossl pretrain`: {' '.join(str(error).split()[:20])}"
-            ) from error
-
-
 def _precision(training: TrainingSettings) -> Any:
     if training.precision != "auto":
         return training.precision
     on_gpu = training.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
-
-
-def _train_loader(
-    trainer: Trainer, videos: VideoIndex, data: DataSettings, training: TrainingSettings, *, seed: int, start_step: int
-) -> DataLoader[Sample]:
-    samples = ShuffledSamples(
-        num_videos=len(videos),
-        num_samples=training.max_steps * training.batch_size,
-        seed=seed,
-        start=start_step * training.batch_size,
-        rank=trainer.global_rank,
-        world_size=trainer.world_size,
-    )
-    return DataLoader(
-        data.views(videos, seed=seed),
-        batch_size=training.batch_size,
-        sampler=samples,
-        num_workers=training.num_workers,
-        collate_fn=collate,
-        pin_memory=torch.cuda.is_available(),
-        drop_last=True,
-    )
-
-
-def _heldout_loader(
-    videos: VideoIndex, data: DataSettings, training: TrainingSettings, *, seed: int
-) -> DataLoader[Sample]:
-    views: VideoViews = data.views(videos, seed=seed)
-    return DataLoader(views, batch_size=training.batch_size, num_workers=0, collate_fn=collate)
-
-
-def environment() -> dict[str, Any]:
-    """Versions and machine of this run."""
-    packages = ("videossl", "torch", "lightning", "torchmetrics", "av", "decord", "einops", "numpy")
-    versions = {}
-    for package in packages:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": versions,
-        "cpus": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "free_disk_gib": round(shutil.disk_usage(Path.cwd()).free / 2**30, 1),
-        "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-    }

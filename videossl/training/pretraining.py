@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from videossl.data import Augment
 from videossl.models import WorldModel
-from videossl.objectives import AdaSSL, FixedBeta, InformationBudget, Loss, MultiViewObjective
+from videossl.objectives import AdaSSL, Beta, Loss, MultiViewObjective
 from videossl.training.optimizer import adamw, warmup_cosine
 from videossl.training.settings import TrainingSettings
 from videossl.types import ViewBatch
@@ -33,7 +33,7 @@ class Pretraining(LightningModule):
         self,
         model: WorldModel,
         objective: MultiViewObjective,
-        beta: InformationBudget | FixedBeta | None,
+        beta: Beta | None,
         augment: Augment,
         settings: TrainingSettings,
     ) -> None:
