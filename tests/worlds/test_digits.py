@@ -1,6 +1,7 @@
 """The digits do what the truth says, and their futures are distributed as announced."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,10 +29,32 @@ def test_the_observed_future_is_the_taken_branch_pixel_for_pixel(arguments):
     clips, truth = world.sample(64, seed=3)
     assert clips.shape == (64, 8, 3, world.canvas, world.canvas)
     assert clips.dtype == torch.uint8
-    futures, probabilities = world.branches(truth)
-    assert futures.shape == (64, world.num_branches, 4, 3, world.canvas, world.canvas)
-    assert torch.equal(taken(futures, truth), clips[:, world.branch_frame :])
-    assert torch.equal(probabilities.sum(dim=1), torch.ones(64, dtype=torch.float64))
+    branches = world.branches(truth)
+    assert branches.clips.shape == (64, world.num_branches, 4, 3, world.canvas, world.canvas)
+    assert torch.equal(taken(branches.clips, truth), clips[:, world.branch_frame :])
+    assert torch.equal(branches.probabilities.sum(dim=1), torch.ones(64, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("arguments", WORLDS.values(), ids=WORLDS.keys())
+def test_the_taken_branch_goes_where_the_truth_says(arguments):
+    world = Digits(**arguments)
+    truth = world.truth(64, seed=3)
+    positions = world.branches(truth).positions
+    assert positions.shape == (64, world.num_branches, 4, world.num_digits, 2)
+    np.testing.assert_array_equal(taken(positions, truth), truth.positions[:, world.branch_frame :])
+
+
+@pytest.mark.parametrize("arguments", [*WORLDS.values(), {"kick": "gaussian"}], ids=[*WORLDS.keys(), "gaussian"])
+def test_branches_and_decoys_show_the_digits_at_their_positions(arguments):
+    world = Digits(**arguments)
+    truth = world.truth(8, seed=3)
+    branches, decoys = world.branches(truth), world.decoys(truth)
+    for clips, positions in ((branches.clips, branches.positions), (decoys.clips, decoys.positions)):
+        assert len(positions) == len(clips) == 8
+        for number in range(clips.shape[1]):
+            moved = np.concatenate([truth.positions[:, : world.branch_frame], positions[:, number]], axis=1)
+            drawn = world.render(replace(truth, positions=moved))
+            assert torch.equal(drawn[:, world.branch_frame :], clips[:, number])
 
 
 @pytest.mark.parametrize("arguments", WORLDS.values(), ids=WORLDS.keys())
@@ -88,7 +111,8 @@ def test_the_subset_of_a_truth_has_the_same_branches_and_decoys():
     truth = world.truth(10, seed=2)
     rows = [7, 1]
     assert torch.equal(world.branches(truth[rows]).clips, world.branches(truth).clips[rows])
-    assert torch.equal(world.decoys(truth[rows]), world.decoys(truth)[rows])
+    assert torch.equal(world.decoys(truth[rows]).clips, world.decoys(truth).clips[rows])
+    assert torch.equal(world.decoys(truth[rows]).positions, world.decoys(truth).positions[rows])
     assert torch.equal(world.render(truth[3]), world.render(truth)[3:4])
 
 
@@ -99,7 +123,7 @@ def test_digits_stay_on_the_canvas_in_all_futures(bounce):
     assert truth.positions.min() >= 8
     assert truth.positions.max() <= 40
     # No ink is cut off at an edge: up to rounding, each picture keeps the sum of its grey values.
-    ink = torch.cat([clips[:, None, 4:], world.branches(truth).clips, world.decoys(truth)], dim=1)
+    ink = torch.cat([clips[:, None, 4:], world.branches(truth).clips, world.decoys(truth).clips], dim=1)
     sums = ink[:, :, :, 0].double().sum(dim=(-1, -2)).flatten(1)
     assert (sums.amax(1) - sums.amin(1)).max() < 0.02 * sums.mean()
 
@@ -114,7 +138,7 @@ def test_digits_bounce_off_the_edges():
 def test_decoys_are_futures_that_no_branch_is():
     world = Digits(bounce=False)
     truth = world.truth(20, seed=0)
-    decoys, branches = world.decoys(truth), world.branches(truth).clips
+    decoys, branches = world.decoys(truth).clips, world.branches(truth).clips
     assert decoys.shape == (20, 17, 4, 3, 48, 48)
     difference = (decoys[:, :, None].int() - branches[:, None].int()).abs().flatten(3).amax(-1)
     assert difference.min() > 20
@@ -127,11 +151,11 @@ def test_gaussian_kicks_are_normal_and_their_branches_are_drawn_anew():
     np.testing.assert_allclose(truth.kick.std(axis=0), 1.0, atol=0.05)
     np.testing.assert_allclose((truth.kick**4).mean(axis=0), 3.0, atol=0.5)
     few = truth[:4]
-    futures, probabilities = world.branches(few)
-    assert torch.equal(probabilities, torch.full((4, 32), 1 / 32, dtype=torch.float64))
-    assert (futures != clips[:4, None, 4:]).flatten(2).any(2).all()  # the observed kick is not among them
-    assert torch.equal(futures, world.branches(few).clips)
-    assert world.decoys(few).shape == (4, 32, 4, 3, 48, 48)
+    branches = world.branches(few)
+    assert torch.equal(branches.probabilities, torch.full((4, 32), 1 / 32, dtype=torch.float64))
+    assert (branches.clips != clips[:4, None, 4:]).flatten(2).any(2).all()  # the observed kick is not among them
+    assert torch.equal(branches.clips, world.branches(few).clips)
+    assert world.decoys(few).clips.shape == (4, 32, 4, 3, 48, 48)
 
 
 def test_the_kicks_of_two_digits_are_as_documented():

@@ -76,9 +76,9 @@ def test_the_truth_comes_back_as_it_was(folder):
         assert getattr(truth, name).dtype == getattr(drawn, name).dtype
     assert truth.video.tolist() == [f"videos/{number:06d}.mp4" for number in range(150)]
     assert sorted(path.relative_to(folder).as_posix() for path in folder.glob("videos/*")) == truth.video.tolist()
-    futures, probabilities = world.branches(truth[:5])
-    assert torch.equal(futures[range(5), truth.branch[:5]], world.render(truth[:5])[:, 4:])
-    torch.testing.assert_close(probabilities[0], torch.tensor([0.3] + [0.1] * 7, dtype=torch.float64))
+    branches = world.branches(truth[:5])
+    assert torch.equal(branches.clips[range(5), truth.branch[:5]], world.render(truth[:5])[:, 4:])
+    torch.testing.assert_close(branches.probabilities[0], torch.tensor([0.3] + [0.1] * 7, dtype=torch.float64))
 
 
 def test_videos_are_looked_up_by_name(folder):

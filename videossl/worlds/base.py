@@ -152,6 +152,14 @@ class Branches(NamedTuple):
 
     clips: Tensor  # (n, M, T - branch_frame, 3, H, W) uint8, RGB
     probabilities: Tensor  # (n, M) float64; each row sums to 1
+    positions: Tensor  # (n, M, T - branch_frame, O, 2) float64, px: centre of each object in each frame of `clips`
+
+
+class Decoys(NamedTuple):
+    """Futures that n contexts cannot have."""
+
+    clips: Tensor  # (n, J, T - branch_frame, 3, H, W) uint8, RGB
+    positions: Tensor  # (n, J, T - branch_frame, O, 2) float64, px: centre of each object in each frame of `clips`
 
 
 class World(ABC):
@@ -183,15 +191,15 @@ class World(ABC):
 
     @abstractmethod
     def branches(self, truth: Truth) -> Branches:
-        """All futures of each context; the one taken is row `truth.branch`, pixel for pixel.
+        """All futures of each context; the one taken is row `truth.branch`, pixel for pixel and place for place.
 
         In a world with continuous futures these are `num_branches` draws of the true distribution, equally weighted,
         made without looking at the one that was observed (`truth.branch` is -1 there).
         """
 
     @abstractmethod
-    def decoys(self, truth: Truth) -> Tensor:
-        """Futures that the same contexts cannot have: (n, J, T - branch_frame, 3, H, W) uint8, RGB."""
+    def decoys(self, truth: Truth) -> Decoys:
+        """Futures that the same contexts cannot have."""
 
     @abstractmethod
     def init_args(self) -> dict[str, object]:

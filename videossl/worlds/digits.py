@@ -11,7 +11,7 @@ from einops import rearrange, repeat
 from torch import Tensor
 
 from videossl.errors import UsageError
-from videossl.worlds.base import Branches, Floats, Truth, World, check_draw
+from videossl.worlds.base import Branches, Decoys, Floats, Truth, World, check_draw
 from videossl.worlds.digit_images import idx_digits, scikit_learn_digits
 from videossl.worlds.kicks import Kicked, gaussian, infeasible, kick_table, polar, ring
 from videossl.worlds.motion import Path2D, bouncing, reach, straight
@@ -150,7 +150,7 @@ class Digits(World):
         return self._draw(truth, truth.positions)
 
     def branches(self, truth: Truth) -> Branches:
-        """All futures of each context: clips (n, M, T - branch_frame, 3, H, W) and probabilities (n, M).
+        """All futures of each context: clips, probabilities (n, M), and where the digits are.
 
         With Gaussian kicks: M draws of the true distribution, equally weighted, the same at every call.
         """
@@ -163,11 +163,12 @@ class Digits(World):
             draws = [np.random.default_rng([seed, row, 1]).random(shape) for seed, row in names]
             kicks = gaussian(np.stack(draws), self.kick_speed)
         probabilities = repeat(torch.from_numpy(self.probabilities), "m -> n m", n=len(truth)).clone()
-        return Branches(self._futures(truth, kicks), probabilities)
+        clips, positions = self._futures(truth, kicks)
+        return Branches(clips, probabilities, positions)
 
-    def decoys(self, truth: Truth) -> Tensor:
-        """Futures that the same contexts cannot have: (n, J, T - branch_frame, 3, H, W) uint8, RGB."""
-        return self._futures(truth, repeat(self._decoy_kicks(), "j o xy -> n j o xy", n=len(truth)))
+    def decoys(self, truth: Truth) -> Decoys:
+        """Futures that the same contexts cannot have: see the class for which."""
+        return Decoys(*self._futures(truth, repeat(self._decoy_kicks(), "j o xy -> n j o xy", n=len(truth))))
 
     def _kicks(self) -> Floats:
         """(M, O, 2) px/frame: the branches; with Gaussian kicks all digits in one of M directions, for the decoys."""
@@ -179,16 +180,21 @@ class Digits(World):
         """(J, O, 2) px/frame."""
         return self.kicks * GAUSSIAN_DECOY_STDS if self.kick == "gaussian" else infeasible(self.kicks)
 
-    def _futures(self, truth: Truth, kicks: Floats) -> Tensor:
-        """Kicks (n, m, O, 2) to the futures they lead to: (n, m, T - branch_frame, 3, H, W) uint8."""
+    def _futures(self, truth: Truth, kicks: Floats) -> tuple[Tensor, Tensor]:
+        """Kicks (n, m, O, 2) to the futures they lead to.
+
+        Returns:
+            Clips (n, m, T - branch_frame, 3, H, W) uint8, and centres (n, m, T - branch_frame, O, 2) float64 in px.
+        """
         self._check_truth(truth)
         num_kicks = kicks.shape[1]
         last = self.branch_frame - 1
         repeated = truth[np.repeat(np.arange(len(truth)), num_kicks)]
-        futures = self._future(
+        positions = self._future(
             repeated.positions[:, last], repeated.velocities[:, last], rearrange(kicks, "n m o xy -> (n m) o xy")
-        )
-        return rearrange(self._draw(repeated, futures.positions), "(n m) t c h w -> n m t c h w", m=num_kicks)
+        ).positions
+        clips = rearrange(self._draw(repeated, positions), "(n m) t c h w -> n m t c h w", m=num_kicks)
+        return clips, rearrange(torch.from_numpy(positions), "(n m) t o xy -> n m t o xy", m=num_kicks)
 
     def _future(self, position: Floats, velocity: Floats, kick: Floats) -> Path2D:
         """What follows the last frame of the context; arguments (n, O, 2)."""

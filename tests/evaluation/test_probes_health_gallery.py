@@ -1,0 +1,194 @@
+"""Probes, collapse health, bootstrap and gallery: each against something known."""
+
+import numpy as np
+import pytest
+import torch
+from fake_models import D, KnowingModel, M, little_probe, little_world, real_video, unit
+
+from videossl.evaluation.bootstrap import NUM_RESAMPLES, Bootstrap
+from videossl.evaluation.gallery import gallery, principal_plane, write_gallery
+from videossl.evaluation.health import active_units, effective_rank, embedding_std, health, kl_per_unit
+from videossl.evaluation.predictors import prior_samples
+from videossl.evaluation.probes import Ridge, probe, probes, split_by_video
+from videossl.evaluation.space import embed_space
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_ridge_is_that_of_scikit_learn():
+    from sklearn.linear_model import Ridge as Reference
+    from sklearn.preprocessing import StandardScaler
+
+    x, y, new = noise(50, 6).double(), noise(50, 2, seed=1).double(), noise(9, 6, seed=2).double()
+    scaler = StandardScaler().fit(x.numpy())
+    reference = Reference(alpha=0.3 * len(x)).fit(scaler.transform(x.numpy()), y.numpy())
+    np.testing.assert_allclose(
+        Ridge(x, y).predict(new, strength=0.3).numpy(), reference.predict(scaler.transform(new.numpy())), atol=1e-10
+    )
+
+
+def test_parts_share_no_video():
+    videos = torch.arange(30).repeat_interleave(3)
+    parts = split_by_video(videos, seed=0)
+    of_part = [set(videos[rows].tolist()) for rows in (parts.fit, parts.choose, parts.test)]
+    assert [len(part) for part in of_part] == [15, 6, 9]
+    assert sum(len(part) for part in of_part) == len(set.union(*of_part))
+
+
+def test_a_probe_reads_what_is_there_and_nothing_from_noise():
+    features = noise(1000, 10)
+    parts = split_by_video(torch.arange(1000), seed=0)
+    linear = features[:, :2] @ noise(2, 3, seed=1)
+    assert probe(features, linear, parts)[0] > 0.99
+    assert abs(probe(features, noise(1000, 2, seed=2), parts)[0]) < 0.05
+    side = (features[:, 0] > 0).long()
+    accuracy, chance = probe(features, side, parts)
+    assert accuracy > 0.93
+    assert chance == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_probe_does_not_fit_the_part_it_is_tested_on():
+    parts = split_by_video(torch.arange(60), seed=0)
+    value, _ = probe(noise(60, 200), noise(60, 1, seed=1), parts)
+    assert value < 0.3
+
+
+def test_few_clips_are_not_probed_and_said_so():
+    model = KnowingModel()
+    entries, skipped = probes(model, model.reinitialised(0), little_probe(20), seed=0)
+    assert entries == []
+    assert skipped[0].startswith("probes: they need at least 40 clips")
+
+
+def test_embedding_std_is_one_on_the_whole_sphere_and_zero_at_a_point():
+    assert embedding_std(noise(20_000, 16)) == pytest.approx(1, abs=0.01)
+    assert embedding_std(torch.ones(100, 16)) == pytest.approx(0, abs=1e-6)
+
+
+def test_effective_rank_counts_the_directions_in_use():
+    plane = torch.zeros(5000, 16)
+    plane[:, :3] = noise(5000, 3)
+    assert effective_rank(plane) == pytest.approx(3, abs=0.01)
+    assert effective_rank(torch.ones(100, 16)) == pytest.approx(1, abs=0.01)
+
+
+def test_kl_is_that_of_torch():
+    mean, log_variance, prior_mean, prior_log_variance = noise(4, 7, 3)
+    expected = torch.distributions.kl_divergence(
+        torch.distributions.Normal(mean, (0.5 * log_variance).exp()),
+        torch.distributions.Normal(prior_mean, (0.5 * prior_log_variance).exp()),
+    )
+    torch.testing.assert_close(kl_per_unit(mean, log_variance, prior_mean, prior_log_variance), expected)
+
+
+def test_active_units_are_those_with_a_mean_divergence():
+    assert active_units(torch.tensor([[0.0, 0.02, 0.5], [0.01, 0.02, 0.0]])) == 2
+
+
+class DeadLatent(KnowingModel):
+    def latent_distributions(self, context, future):
+        _, prior = super().latent_distributions(context, future)
+        return prior, prior
+
+    def posterior_futures(self, context, future, *, num_samples, seed=0):
+        return self.sample_futures(context, num_samples=num_samples, seed=seed)[:, :, 0]
+
+
+def test_a_dead_latent_is_said_aloud():
+    model, held_out = DeadLatent(), little_world()
+    found = health(model, embed_space(model, held_out, "run"), held_out.branch_probabilities, num_samples=64, seed=0)
+    assert found["warnings"][0].startswith("The latent is dead (KL 0.000 nats)")
+    assert (found["kl_nats"], found["active_units"]) == (0, 0)
+    assert found["posterior_prior_gap"] == pytest.approx(0, abs=0.1)
+    assert found["posterior_branch_accuracy"] < 0.5
+
+
+def test_the_interval_of_a_mean_is_as_wide_as_its_standard_error():
+    values = noise(400)
+    interval = Bootstrap(torch.arange(400), seed=0).mean(values)
+    assert interval.value == pytest.approx(values.mean().item(), abs=1e-6)
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 / 20, rel=0.15)
+
+
+def test_contexts_of_a_video_are_drawn_together():
+    values = noise(40).repeat_interleave(25)
+    together = Bootstrap(torch.arange(40).repeat_interleave(25), seed=0).mean(values)
+    alone = Bootstrap(torch.arange(1000), seed=0).mean(values)
+    assert together.high - together.low == pytest.approx(5 * (alone.high - alone.low), rel=0.25)
+
+
+def test_the_interval_of_a_ratio_keeps_its_pairs():
+    below = noise(100).abs() + 1
+    interval = Bootstrap(torch.arange(100), seed=0).ratio(0.5 * below, below)
+    assert (interval.low, interval.high) == pytest.approx((0.5, 0.5))
+
+
+def test_contexts_are_drawn_where_there_are_few_videos():
+    bootstrap = Bootstrap(torch.arange(2).repeat_interleave(10), seed=0)
+    assert not bootstrap.by_video
+    assert bootstrap.weights.shape == (NUM_RESAMPLES, 20)
+
+
+@pytest.fixture(scope="module")
+def shown():
+    held_out, model = little_world(), KnowingModel()
+    space = embed_space(model, held_out, "run")
+    _, scored = held_out.tuning_split(0)
+    samples = prior_samples(model, space.contexts[scored], num_samples=16, seed=0)
+    return held_out, space, samples, scored, gallery(held_out, space, samples, scored)
+
+
+def test_gallery_shows_the_first_scored_contexts(shown):
+    held_out, _, _, scored, arrays = shown
+    assert arrays["context"].shape == arrays["observed"].shape == (12, 2, 8, D, 3)
+    assert arrays["names"].tolist() == [held_out.names[row] for row in scored[:12].tolist()]
+    assert np.array_equal(arrays["context"][0], held_out.contexts[scored[0]].permute(0, 2, 3, 1).numpy())
+
+
+def test_gallery_shows_for_each_sample_the_nearest_branch_of_a_model_that_knows(shown):
+    _, space, samples, scored, arrays = shown
+    assert arrays["nearest"].shape == (12, 8, 2, 8, D, 3)
+    assert (arrays["nearest_kind"] == 0).all()
+    nearest_branch = (samples[0, 0] @ space.branches[scored[0]].T).argmax()
+    assert np.array_equal(arrays["nearest"][0, 0], arrays["branches"][0, nearest_branch])
+    assert arrays["branch_hits"].shape == (12, M)
+    assert (arrays["branch_hits"].sum(axis=1) == 16).all()
+
+
+def test_gallery_says_when_the_nearest_clip_is_a_decoy_or_of_another_context(shown):
+    held_out, space, samples, scored, _ = shown
+    strange = samples.clone()
+    strange[0, 0] = space.decoys[scored[0], 1]
+    strange[0, 1] = space.futures[scored[5]]
+    arrays = gallery(held_out, space, strange, scored)
+    assert arrays["nearest_kind"][0, :3].tolist() == [1, 2, 0]
+
+
+def test_gallery_of_real_video_has_no_branches_and_labels_the_map_by_video():
+    held_out, model = real_video(), KnowingModel()
+    space = embed_space(model, held_out, "run")
+    scored = torch.arange(16, 64)
+    arrays = gallery(held_out, space, space.futures[scored][:, None], scored)
+    assert arrays["branches"].size == arrays["branch_hits"].size == 0
+    assert arrays["nearest"].shape[1] == 1
+    assert (arrays["nearest_kind"] == 0).all()
+    assert str(arrays["map_label_name"]) == "video"
+    assert np.array_equal(arrays["map_label"], held_out.videos.numpy())
+
+
+def test_gallery_file_is_read_without_pickle(shown, tmp_path):
+    arrays = shown[-1]
+    write_gallery(tmp_path / "gallery.npz", arrays)
+    with np.load(tmp_path / "gallery.npz", allow_pickle=False) as read:
+        assert all(np.array_equal(read[name], array) for name, array in arrays.items())
+
+
+def test_the_map_is_the_plane_of_most_variance():
+    flat = torch.cat([noise(300, 2) * torch.tensor([5.0, 2.0]), 0.1 * noise(300, 6, seed=1)], dim=1)
+    plane = principal_plane(flat)
+    assert plane.shape == (300, 2)
+    correlation = torch.corrcoef(torch.cat([plane, flat[:, :2]], dim=1).T).abs()
+    assert min(correlation[0, 2], correlation[1, 3]) > 0.99
+    assert torch.equal(principal_plane(unit(flat)), principal_plane(unit(flat)))

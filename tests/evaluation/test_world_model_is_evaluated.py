@@ -1,0 +1,70 @@
+"""The package's own model, untrained, through the whole evaluation: the doors fit."""
+
+import math
+from functools import partial
+
+import pytest
+import torch
+
+from videossl.evaluation import HeldOut, ProbeClips, Trajectories, evaluate
+from videossl.models import GaussianLatent, MLPEditor, MLPProjector, VideoTransformer, WorldModel
+from videossl.worlds import Digits
+
+
+def tiny(*, with_latent: bool) -> WorldModel:
+    torch.manual_seed(0)
+    model = WorldModel(
+        VideoTransformer("tiny", width=16, depth=1, num_heads=2, patch_size=8),
+        partial(MLPProjector, embedding_dim=16, hidden_dim=16),
+        partial(GaussianLatent, latent_dim=4, hidden_dim=16) if with_latent else None,
+        partial(MLPEditor, hidden_dim=16),
+    )
+    return model.eval()
+
+
+def fresh_clips(world: Digits, n: int = 200) -> ProbeClips:
+    clips, truth = world.sample(n, 1)
+    motion = torch.from_numpy(truth.positions[:, 4:])
+    return ProbeClips(clips[:, :4], clips[:, 4:], torch.arange(n), {}, trajectories=motion)
+
+
+def digits(n: int = 24) -> HeldOut:
+    world = Digits(canvas=24, digit_size=8)
+    clips, truth = world.sample(n, 0)
+    branches, decoys = world.branches(truth), world.decoys(truth)
+    return HeldOut(
+        contexts=clips[:, :4],
+        futures=clips[:, 4:],
+        names=("",) * n,
+        videos=torch.arange(n),
+        seconds=torch.zeros(n, dtype=torch.float64),
+        branches=branches.clips,
+        branch_probabilities=branches.probabilities,
+        taken=torch.from_numpy(truth.branch),
+        decoys=decoys.clips,
+        trajectories=Trajectories(torch.from_numpy(truth.positions[:, 4:]), branches.positions),
+        probe=fresh_clips(world),
+        world="Digits",
+    )
+
+
+@pytest.mark.parametrize("with_latent", [True, False])
+def test_the_world_model_can_be_evaluated(with_latent):
+    model, held_out = tiny(with_latent=with_latent), digits()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    metrics = evaluate(model, tiny(with_latent=False), held_out, num_samples=4, seed=0)
+    assert metrics["metric_help"]["energy_px"]["chance"] > 0
+    assert ("posterior" in [row["key"] for row in metrics["rows"]]) == with_latent
+    assert all(math.isfinite(interval["value"]) for row in metrics["rows"] for interval in row["metrics"].values())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_changing_a_frame_of_the_future_changes_no_sampled_future():
+    model, held_out = tiny(with_latent=True), digits()
+    clips = torch.cat([held_out.contexts, held_out.futures], dim=1)
+    changed = clips.clone()
+    changed[:, 4:] = 255 - changed[:, 4:]
+    before, after = (
+        model.sample_futures(model.embed(each[:, :4]).embedding, num_samples=3, seed=0) for each in (clips, changed)
+    )
+    assert torch.equal(before, after)

@@ -1,0 +1,275 @@
+"""`videossl <verb>`: one typed function per verb; its signature is the schema of options and configs."""
+
+import difflib
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NoReturn
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from videossl import __version__
+from videossl.data import Augment
+from videossl.data.settings import DataSettings
+from videossl.errors import UsageError, WorkError
+from videossl.models import WorldModel
+from videossl.objectives import Beta, MultiViewObjective
+from videossl.training.settings import TrainingSettings
+
+
+def pretrain(
+    *,
+    data: DataSettings,
+    model: WorldModel,
+    objective: MultiViewObjective,
+    augment: Augment,
+    training: TrainingSettings,
+    out: Path,
+    beta: Beta | None = None,
+    seed: int = 0,
+    ckpt: str | None = None,
+    overwrite: bool = False,
+    resolved: dict[str, Any],
+) -> None:
+    """Train a world model on a folder or list of videos.
+
+    Args:
+        data: Which videos, and how views are cut from them.
+        model: Encoder, projector, latent and editor.
+        objective: Loss over the embeddings of the views.
+        augment: Augmentation of the views, on the device.
+        training: Steps, batch size, learning rate, devices.
+        out: Run directory to write.
+        beta: Weight of the latent's penalty: held at an information budget, or fixed. Needed if the model has a latent.
+        seed: Of weights, clips, augmentation and latents.
+        ckpt: Go on from a checkpoint: a path, or "last" for the newest of the run directory.
+        overwrite: Replace a run directory that exists.
+        resolved: The resolved config (from the command line, not an option).
+    """
+    if model.latent is not None and beta is None:
+        raise UsageError(
+            "the model has a latent, but nothing sets its price. Add to the config: "
+            "beta: {class_path: videossl.objectives.InformationBudget, init_args: {nats: 2.4}}"
+        )
+    checkpoint = None
+    if ckpt is not None:
+        checkpoint = out / "checkpoints" / "last.ckpt" if ckpt == "last" else Path(ckpt)
+    from videossl.training.pretrain import is_main_process
+    from videossl.training.pretrain import pretrain as train
+
+    if is_main_process() and checkpoint is None:
+        _make_way(out, overwrite=overwrite, marks=("config.yaml", "unreadable.csv"), remedy="go on with --ckpt last, ")
+    done = train(
+        model, objective, beta, data, augment, training, out=out, seed=seed, checkpoint=checkpoint, config=resolved
+    )
+    if is_main_process():
+        for message in done.warnings:
+            print(f"warning: {message}")
+        if done.num_unreadable:
+            print(f"{done.num_unreadable} videos could not be read; they are listed in {done.run / 'unreadable.csv'}")
+        print(f"trained {done.steps} steps in {done.seconds:.0f} s: {done.run}")
+        print(f"next: videossl evaluate --run {done.run}")
+
+
+def evaluate(
+    *,
+    run: Path,
+    twin: Path | None = None,
+    num_contexts: int = 256,
+    num_samples: int = 16,
+    seed: int = 0,
+    device: str = "cpu",
+) -> None:
+    """Score one-to-many prediction on the held-out videos of a run, beside its controls and oracles.
+
+    Writes evaluation/metrics.json and evaluation/gallery.npz into the run directory, and prints a table.
+
+    Args:
+        run: Run directory.
+        twin: Run directory of the deterministic twin: same data and encoder, trained without a latent.
+        num_contexts: Held-out contexts to score, at most.
+        num_samples: Futures K sampled per context.
+        seed: Of the samples.
+        device: Where the models run: "cpu", "cuda", "mps".
+    """
+    from videossl.evaluation.of_run import evaluate_run
+
+    print(evaluate_run(run, twin=twin, num_contexts=num_contexts, num_samples=num_samples, seed=seed, device=device))
+
+
+def extract(
+    *,
+    run: Path,
+    videos: Path,
+    out: Path,
+    level: Literal["frame", "clip", "video"] = "frame",
+    batch_size: int = 64,
+    device: str = "cpu",
+    overwrite: bool = False,
+) -> int:
+    """Write the embeddings of videos as Parquet files.
+
+    Args:
+        run: Run directory of the model.
+        videos: Folder tree of videos, one file, or a text list of `path label` lines.
+        out: Folder for the Parquet files.
+        level: One row per frame, per clip or per video.
+        batch_size: Clips per pass of the encoder.
+        device: Where the model runs: "cpu", "cuda", "mps".
+        overwrite: Replace the embeddings in a folder that exists.
+    """
+    from videossl.extraction.run import extract_run
+
+    _make_way(out, overwrite=overwrite, marks=("part-00000.parquet", "_failures.csv"))
+    return extract_run(run, videos=videos, out=out, level=level, batch_size=batch_size, device=device)
+
+
+def report(*, run: Path) -> None:
+    """Make one self-contained page of a run: what was trained on what, its curves, health, scores and pictures.
+
+    Args:
+        run: Run directory.
+    """
+    from videossl.report import write_report
+
+    print(f"page: {write_report(run).resolve()}")
+
+
+VERBS: dict[str, tuple[Callable[..., int | None], str]] = {
+    "pretrain": (pretrain, "train a world model on videos"),
+    "evaluate": (evaluate, "score one-to-many prediction on held-out videos"),
+    "extract": (extract, "write embeddings of videos as Parquet"),
+    "report": (report, "make one HTML page of a run"),
+}
+
+
+class Parser(ArgumentParser):
+    """An argument parser whose complaints are one line."""
+
+    command: ClassVar[str] = "videossl"  # of this process; jsonargparse makes parsers of nested options without a name
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: ARG002 - jsonargparse's signature
+        """Say what is wrong, where help is, and leave with exit code 2."""
+        print(f"{self.command}: {' '.join(message.split())} (see: {self.command} --help)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def world_parser() -> Parser:
+    """The parser of `videossl world`: one subcommand for each world."""
+    from videossl.worlds import Digits
+
+    worlds = Parser(
+        prog="videossl world",
+        usage="videossl world digits [--config FILE] --OPTION VALUE ...",
+        description="Render a world whose future is known exactly into ordinary video files.",
+    )
+    about = "Handwritten digits that are kicked in one of several directions at a known moment."
+    digits = Parser(usage="videossl world digits [--config FILE] --OPTION VALUE ...", description=about)
+    digits.add_argument("--config", action="config", help="YAML file with options.")
+    digits.add_argument("--out", type=Path, required=True, help="Folder to write: videos, truth table, world.yaml.")
+    digits.add_argument("--num_videos", type=int, default=1000, help="How many videos.")
+    digits.add_argument("--seed", type=int, default=0, help="Of everything that is drawn.")
+    digits.add_argument("--overwrite", type=bool, default=False, help="Replace a world that exists.")
+    digits.add_class_arguments(Digits, "world", as_group=True)
+    worlds.add_subcommands(dest="world").add_subcommand("digits", digits, help=about)
+    return worlds
+
+
+def _world(args: list[str]) -> int:
+    from videossl.worlds import write_world
+
+    parser = world_parser()
+    options = parser.instantiate(parser.parse_args(args))
+    chosen = options[options.world]
+    _make_way(chosen.out, overwrite=chosen.overwrite, marks=("world.yaml",))
+    write_world(chosen.world, chosen.out, num_videos=chosen.num_videos, seed=chosen.seed)
+    print(f"wrote {chosen.num_videos} videos, truth.parquet and world.yaml: {chosen.out}")
+    return 0
+
+
+def verb_parser(verb: str) -> Parser:
+    """The parser of a verb: its function's signature, and --config."""
+    function, _ = VERBS[verb]
+    parser = Parser(
+        prog=f"videossl {verb}",
+        usage=f"videossl {verb} [--config FILE] --OPTION VALUE ...",
+        description=_about(function),
+    )
+    parser.add_argument("--config", action="config", help="YAML file with options; options after it override it.")
+    parser.add_function_arguments(function, as_group=False, skip={"resolved"})
+    return parser
+
+
+def _run_verb(verb: str, args: list[str]) -> int:
+    function, _ = VERBS[verb]
+    parser = verb_parser(verb)
+    parsed = parser.parse_args(args)
+    parsed.pop("config", None)
+    options = parser.instantiate(parsed).as_dict()
+    if function is pretrain:
+        resolved = yaml.safe_load(parser.dump(parsed, skip_unset=False))
+        options["resolved"] = {name: value for name, value in resolved.items() if name not in ("ckpt", "overwrite")}
+    return function(**options) or 0
+
+
+def _about(function: Callable[..., Any]) -> str:
+    """What a verb does: its docstring up to the arguments."""
+    return (function.__doc__ or "").split("Args:")[0].strip()
+
+
+def _make_way(out: Path, *, overwrite: bool, marks: tuple[str, ...], remedy: str = "") -> None:
+    """Make sure that `out` can be written: absent, empty, or an earlier result that may be replaced.
+
+    Only folders that hold one of `marks` are ever deleted: anything else is not ours.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    ours = out.is_dir() and any((out / mark).exists() for mark in marks)
+    if not ours:
+        raise UsageError(f"{out} exists and is not what this command writes. Choose another --out.")
+    if not overwrite:
+        raise UsageError(f"{out} exists. Choose another --out, {remedy}or replace it with --overwrite true.")
+    shutil.rmtree(out)
+
+
+def _usage() -> str:
+    verbs = {"world": "render a world whose future is known exactly into video files"}
+    verbs |= {verb: about for verb, (_, about) in VERBS.items()}
+    lines = "\n".join(f"  {verb:<10} {about}" for verb, about in verbs.items())
+    return (
+        "usage: videossl VERB --option VALUE ...\n\n"
+        "Self-supervised learning and world modelling on video.\n\n"
+        f"{lines}\n\nOptions of a verb: videossl VERB --help. Version: videossl --version."
+    )
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run a command line; leave with exit code 0 (done), 1 (work failed) or 2 (wrong use)."""
+    verb, *options = (sys.argv[1:] if args is None else args) or ["--help"]
+    if verb in ("--help", "-h"):
+        print(_usage())
+        raise SystemExit(0)
+    if verb == "--version":
+        print(f"videossl {__version__}")
+        raise SystemExit(0)
+    if verb != "world" and verb not in VERBS:
+        close = difflib.get_close_matches(verb, ["world", *VERBS], n=1)
+        guess = f" Did you mean {close[0]}?" if close else ""
+        print(f"videossl: no such verb: {verb}.{guess} (see: videossl --help)", file=sys.stderr)
+        raise SystemExit(2)
+    Parser.command = f"videossl {verb}"
+    try:
+        code = _world(options) if verb == "world" else _run_verb(verb, options)
+    except (UsageError, WorkError) as error:
+        print(f"videossl {verb}: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        print(f"videossl {verb}: interrupted", file=sys.stderr)
+        raise SystemExit(1) from None
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

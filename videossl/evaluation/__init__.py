@@ -1,0 +1,36 @@
+"""What a model knows of the future: metrics for one-to-many prediction, controls, oracles, probes and health."""
+
+from videossl.evaluation.best_of_k import BestOfK
+from videossl.evaluation.branch_calibration import BranchCalibration
+from videossl.evaluation.branch_coverage import BranchCoverage
+from videossl.evaluation.branch_precision import BranchPrecision
+from videossl.evaluation.energy_score import EnergyScore
+from videossl.evaluation.future_retrieval import FutureRetrieval
+from videossl.evaluation.held_out import HeldOut, ProbeClips
+from videossl.evaluation.protocol import FutureModel
+from videossl.evaluation.rank_histogram import RankHistogram
+from videossl.evaluation.reading import read_held_out
+from videossl.evaluation.run import evaluate
+from videossl.evaluation.spread_skill import SpreadSkill
+from videossl.evaluation.table import table
+from videossl.evaluation.trajectories import Trajectories
+from videossl.evaluation.trajectory_energy import TrajectoryEnergy
+
+__all__ = [
+    "BestOfK",
+    "BranchCalibration",
+    "BranchCoverage",
+    "BranchPrecision",
+    "EnergyScore",
+    "FutureModel",
+    "FutureRetrieval",
+    "HeldOut",
+    "ProbeClips",
+    "RankHistogram",
+    "SpreadSkill",
+    "Trajectories",
+    "TrajectoryEnergy",
+    "evaluate",
+    "read_held_out",
+    "table",
+]

@@ -1,0 +1,139 @@
+"""Has the model collapsed, and does its latent live? Read this before any score."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from videossl.evaluation.landing import lands_on
+from videossl.evaluation.predictors import posterior_samples, prior_samples
+from videossl.evaluation.protocol import FutureModel, device_of
+from videossl.evaluation.shapes import distances, unit
+from videossl.evaluation.space import Space
+
+ACTIVE_NATS = 0.01
+COLLAPSED_STD = 0.1
+COLLAPSED_RANK = 3.0
+DEAD_NATS = 0.05
+
+
+def embedding_std(embeddings: Tensor) -> float:
+    """Deviation of normalised embeddings (n, D), mean over coordinates, times sqrt(D).
+
+    1 where they fill the sphere evenly, 0 where they are all the same.
+    """
+    points = unit(embeddings)
+    return float(points.std(dim=0, correction=0).mean() * points.shape[1] ** 0.5)
+
+
+def effective_rank(embeddings: Tensor) -> float:
+    """RankMe (Garrido et al., arXiv:2210.02885) of centred, normalised embeddings (n, D), from 1 to min(n - 1, D).
+
+    The exponential of the entropy of the singular values divided by their sum.
+    """
+    points = unit(embeddings).double()
+    singular = torch.linalg.svdvals(points - points.mean(dim=0))
+    shares = singular / singular.sum().clamp_min(1e-12)
+    return float(torch.exp(-torch.xlogy(shares, shares).sum()))
+
+
+def kl_per_unit(mean: Tensor, log_variance: Tensor, prior_mean: Tensor, prior_log_variance: Tensor) -> Tensor:
+    """KL divergence of diagonal Gaussians in nats, for each coordinate: four times (n, R) -> (n, R)."""
+    log_ratio = log_variance - prior_log_variance
+    return 0.5 * (log_ratio.exp() + (mean - prior_mean).square() / prior_log_variance.exp() - 1 - log_ratio)
+
+
+def active_units(kl: Tensor) -> int:
+    """Coordinates of r that carry something: mean KL over contexts above 0.01 nats; (n, R) -> count.
+
+    As logged in training. Burda et al. (arXiv:1509.00519, section 5.1) take the variance of the posterior mean, which
+    fits a standard normal prior; here the prior depends on the context.
+    """
+    return int((kl.mean(dim=0) > ACTIVE_NATS).sum())
+
+
+def posterior_prior_gap(model: FutureModel, space: Space, *, num_samples: int, seed: int) -> float:
+    """How much nearer to what happened samples come when r has seen it, in shares of the prior samples' distance.
+
+    `1 - mean || posterior sample - y || / mean || prior sample - y ||`; 0 where the latent tells nothing.
+    """
+    futures = unit(space.futures)[:, None]
+    prior = prior_samples(model, space.contexts, num_samples=num_samples, seed=seed)
+    posterior, _ = posterior_samples(model, space, None, num_samples=num_samples, seed=seed)
+    far = float(distances(unit(prior), futures).mean())
+    return 1 - float(distances(unit(posterior), futures).mean()) / max(far, 1e-12)
+
+
+def posterior_branch_accuracy(
+    model: FutureModel, space: Space, probabilities: Tensor, *, num_samples: int, seed: int
+) -> float | None:
+    """Share of posterior samples that land on the very branch that they were told; None without branches.
+
+    What blurs here blurs in every sample of the prior too.
+    """
+    if space.branches is None:
+        return None
+    samples, told = posterior_samples(model, space, probabilities, num_samples=num_samples, seed=seed)
+    assert told is not None  # branches and probabilities are there
+    landed = lands_on(samples, space.branches, space.decoys)
+    return float(torch.eq(landed, told).double().mean())
+
+
+@torch.inference_mode()
+def health(
+    model: FutureModel, space: Space, probabilities: Tensor | None, *, num_samples: int, seed: int
+) -> dict[str, Any]:
+    """Everything about collapse, and warnings in plain words.
+
+    Args:
+        model: The run's model.
+        space: All contexts of the evaluation in its space.
+        probabilities: (n, M) of the branches where they can be counted, else None.
+        num_samples: K.
+        seed: Of the draws.
+
+    Returns:
+        The entry `health` of `metrics.json`.
+    """
+    points = torch.cat([space.contexts, space.futures])
+    std, rank = embedding_std(points), effective_rank(points)
+    found: dict[str, Any] = {
+        "embedding_std": std,
+        "effective_rank": rank,
+        "embedding_dim": points.shape[1],
+        "kl_nats": None,
+        "active_units": None,
+        "latent_dim": 0,
+        "posterior_prior_gap": None,
+        "posterior_branch_accuracy": None,
+    }
+    warnings = []
+    if std < COLLAPSED_STD or rank < COLLAPSED_RANK:
+        warnings.append(
+            f"The embeddings have collapsed (spread {std:.2f} of 1, effective rank {rank:.1f} of {points.shape[1]}): "
+            "all these clips look nearly the same to the model. Unless they are, no score means anything."
+        )
+    if model.latent is not None:
+        device = device_of(model)
+        posterior, prior = model.latent_distributions(space.contexts.to(device), space.futures.to(device))
+        mean, log_variance, prior_mean, prior_log_variance = (
+            values.float().cpu() for values in (posterior.mean, posterior.log_variance, prior.mean, prior.log_variance)
+        )
+        per_unit = kl_per_unit(mean, log_variance, prior_mean, prior_log_variance)  # (n, R)
+        kl = float(per_unit.sum(dim=1).mean())
+        found |= {
+            "kl_nats": kl,
+            "active_units": active_units(per_unit),
+            "latent_dim": mean.shape[1],
+            "posterior_prior_gap": posterior_prior_gap(model, space, num_samples=num_samples, seed=seed),
+        }
+        if probabilities is not None:
+            found["posterior_branch_accuracy"] = posterior_branch_accuracy(
+                model, space, probabilities, num_samples=num_samples, seed=seed
+            )
+        if kl < DEAD_NATS:
+            warnings.append(
+                f"The latent is dead (KL {kl:.3f} nats): r says nothing about the future, so all sampled futures are "
+                "one and the same guess with noise. Raise the information budget, or start beta lower."
+            )
+    return found | {"warnings": warnings}

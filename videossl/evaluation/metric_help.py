@@ -1,0 +1,123 @@
+"""What each metric is called, which way is better, how to read it and what chance reaches."""
+
+from typing import Any
+
+from videossl.evaluation.held_out import HeldOut
+
+
+def metric_help(
+    held_out: HeldOut,
+    *,
+    num_scored: int,
+    num_samples: int,
+    climatology_px: float | None = None,
+    readout_px: float | None = None,
+) -> dict[str, dict[str, Any]]:
+    """The entry `metric_help` of `metrics.json`.
+
+    Args:
+        held_out: Numbers of branches and decoys are read from it.
+        num_scored: Contexts that are scored.
+        num_samples: K.
+        climatology_px: Trajectory energy of guessing the futures of other videos; None where motion cannot be read.
+        readout_px: Error of reading motion in the space of the run; given with `climatology_px`.
+    """
+    num_decoys = 0 if held_out.decoys is None else held_out.decoys.shape[1]
+    num_crowd = num_scored + num_decoys
+    entries: dict[str, dict[str, Any]] = {}
+
+    def add(key: str, title: str, better: str, reads: str, chance: float | None = None) -> None:
+        entries[key] = {"title": title, "better": better, "reads": reads, "chance": chance}
+
+    if held_out.has_branches and held_out.branches is not None:
+        num_branches = held_out.branches.shape[1]
+        hit = 1 / (num_branches + num_decoys)
+        add(
+            "coverage",
+            "Branch coverage",
+            "higher",
+            f"Share of the {num_branches} possible futures of a context that at least one of {num_samples} samples "
+            "lands on. Noise can buy it: compare with the noise rows, and read it with the precision.",
+            1 - (1 - hit) ** num_samples,
+        )
+        add(
+            "precision",
+            "Branch precision",
+            "higher",
+            f"Share of the samples that land on a possible future, not on one of the {num_decoys} impossible ones "
+            "of the same context. One safe answer can be precise: read it with the coverage.",
+            num_branches * hit,
+        )
+        add(
+            "calibration",
+            "Branch calibration error",
+            "lower",
+            "Total variation between how often the samples of a context take each possible future and how often it "
+            "comes true: 0 is perfect, 1 is worst; the truth row shows what chance alone leaves.",
+        )
+    cloud = "How far the cloud of samples is from what can happen, less its own spread"
+    if climatology_px is None or readout_px is None:
+        reads = f"{cloud}; only the true distribution is best. 1 is what guessing the futures of other videos gives."
+    else:
+        add(
+            "energy_px",
+            "Energy score, px",
+            "lower",
+            f"{cloud}, in pixels, the same unit for all rows: each sample is read as a motion, in pixels, by a small "
+            "network trained on real clips of other videos; the reading itself errs by "
+            f"{readout_px:.2f} px in this model's space, so the truth is out of reach. Chance is guessing the futures "
+            "of other videos.",
+            climatology_px,
+        )
+        reads = (
+            f"{cloud}, by distances in the space of each model; 1 is what guessing the futures of other videos gives. "
+            "It flatters a space that throws away what varies, where all futures lie close together: compare spaces "
+            "by the energy score in px."
+        )
+    add("energy_ratio", "Energy score / climatology", "lower", reads, 1.0)
+    add(
+        "energy_score",
+        "Energy score",
+        "lower",
+        "The same, undivided: in units of one embedding space, so never compare it between spaces.",
+    )
+    add(
+        "best_of_k_ratio",
+        f"Best of {num_samples} / climatology",
+        "lower",
+        f"Distance from what happened to the nearest of {num_samples} samples, over that of as many futures of other "
+        "videos. Any noise lowers it, right or wrong: compare with the noise rows.",
+        1.0,
+    )
+    add(
+        "best_of_k",
+        f"Best of {num_samples}",
+        "lower",
+        "The same, undivided: in units of one embedding space, so never compare it between spaces.",
+    )
+    where = "impossible futures of the same context" if held_out.world else "clips of the same video at other times"
+    against = f"the futures of all other contexts{f' and {num_decoys} {where}' if num_decoys else ''}"
+    for top in (1, 5):
+        add(
+            f"hit_at_{top}",
+            f"Hit@{top}",
+            "higher",
+            f"How often what happened is among the {top} nearest to the samples, out of {num_crowd}: "
+            f"itself, {against}.",
+            min(1.0, top / num_crowd),
+        )
+    add(
+        "mrr",
+        "Mean reciprocal rank",
+        "higher",
+        "The mean of 1 / rank of what happened in the same search: 1 is always first.",
+        sum(1 / rank for rank in range(1, num_crowd + 1)) / num_crowd,
+    )
+    add(
+        "spread_skill",
+        "Spread / error",
+        "nearer 1",
+        "Spread of the samples over the error of their mean: below 1 the model is too sure, above 1 too unsure.",
+        None,
+    )
+    return entries

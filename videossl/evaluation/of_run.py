@@ -1,0 +1,82 @@
+"""Evaluate the model of a run directory on the videos that its training held out."""
+
+from pathlib import Path
+
+from videossl.data import VideoIndex
+from videossl.errors import UsageError
+from videossl.evaluation.reading import read_held_out
+from videossl.evaluation.run import evaluate
+from videossl.evaluation.table import table
+from videossl.loading import load, load_data_settings
+from videossl.run_directory import RunDirectory
+from videossl.worlds import Truth, World, is_world, load_world
+
+
+def evaluate_run(
+    run: Path,
+    *,
+    twin: Path | None = None,
+    num_contexts: int = 256,
+    num_samples: int = 16,
+    seed: int = 0,
+    device: str = "cpu",
+) -> str:
+    """Score a run, and write `evaluation/metrics.json` and `evaluation/gallery.npz` into its directory.
+
+    Args:
+        run: Run directory.
+        twin: Run directory of its deterministic twin, trained on the same videos.
+        num_contexts: Held-out contexts, at most.
+        num_samples: K, sampled futures of each context.
+        seed: Of every draw.
+        device: Where the models run.
+
+    Returns:
+        A table for a terminal.
+
+    Raises:
+        UsageError: Not a finished run, a twin that was trained on other videos, K < 1, or too few held-out videos.
+    """
+    if num_samples < 1:
+        raise UsageError(f"expected num_samples (K) of at least 1, got {num_samples}.")
+    directory = RunDirectory(run)
+    model = load(run, device=device)
+    settings = load_data_settings(run)
+    index = VideoIndex.load(directory.index)
+    twin_model = None
+    if twin is not None:
+        twin_model = load(twin, device=device)
+        if twin_model.latent is not None:
+            raise UsageError(f"{twin} has a latent: it is no deterministic twin. Train one with model.latent null.")
+        _check_same_held_out(index, VideoIndex.load(RunDirectory(twin).index), twin)
+    held_out = read_held_out(
+        index,
+        settings.clips,
+        settings.reader,
+        frame_size=settings.frame_size,
+        world=_world_of(settings.videos),
+        max_contexts=num_contexts,
+        seed=seed,
+    )
+    metrics = evaluate(
+        model, twin_model, held_out, num_samples=num_samples, seed=seed, run=str(run), out=directory.evaluation
+    )
+    return table(metrics)
+
+
+def _world_of(videos: Path) -> tuple[World, Truth] | None:
+    """The world that the videos came from, if they did: its folder, or the folder `videos` in it."""
+    for folder in (videos, videos.parent):
+        if is_world(folder):
+            return load_world(folder)
+    return None
+
+
+def _check_same_held_out(index: VideoIndex, of_twin: VideoIndex, twin: Path) -> None:
+    """Refuse a twin that has seen what the run held out: the comparison would flatter it."""
+    seen = {video.name for video in of_twin.split("train")} & {video.name for video in index.split("heldout")}
+    if seen:
+        raise UsageError(
+            f"{twin} was trained on {len(seen)} videos that the run held out, for example {min(seen)}. "
+            "Train the twin on the same videos with the same seed and data.heldout_share."
+        )

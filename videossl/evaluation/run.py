@@ -1,0 +1,161 @@
+"""The whole evaluation: embed once, predict, score, probe, look at the health, keep pictures."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from videossl.errors import UsageError
+from videossl.evaluation.bootstrap import FEWEST_VIDEOS
+from videossl.evaluation.comparisons import comparisons
+from videossl.evaluation.futures import FutureScorer, curve_points
+from videossl.evaluation.gallery import gallery, write_gallery
+from videossl.evaluation.health import health
+from videossl.evaluation.held_out import HeldOut
+from videossl.evaluation.metric_help import metric_help
+from videossl.evaluation.predictors import Predictors
+from videossl.evaluation.probes import probes
+from videossl.evaluation.protocol import FutureModel
+from videossl.evaluation.readout import motion_readouts, why_no_readout
+from videossl.evaluation.space import embed_clips, embed_space
+from videossl.files import replacing
+
+FORMAT = 1
+
+
+def evaluate(
+    model: FutureModel,
+    twin: FutureModel | None,
+    held_out: HeldOut,
+    *,
+    num_samples: int = 32,
+    seed: int = 0,
+    run: str = "",
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Score how well a model knows what can follow a clip, beside controls and oracles.
+
+    Each row is scored in the space of its own model, and where motion can be read from the samples also in pixels of
+    it, the same unit for all rows; every clip is embedded once per model.
+
+    Args:
+        model: The run's model.
+        twin: The same trained without a latent, None if there is none.
+        held_out: The clips.
+        num_samples: K, sampled futures of each context.
+        seed: Of every draw; the same seed gives the same numbers.
+        run: Name of the run, to be written down.
+        out: Folder for `metrics.json` and `gallery.npz`; None: write nothing.
+
+    Returns:
+        What `metrics.json` holds.
+
+    Raises:
+        UsageError: K is not positive, or there are fewer held-out contexts than an evaluation needs.
+    """
+    if num_samples < 1:
+        raise UsageError(f"an evaluation needs num_samples >= 1 sampled futures of each context, got {num_samples}.")
+    tuning, scored = held_out.tuning_split(seed)
+    untrained = model.reinitialised(seed)
+    models = {"run": model, "random": untrained} | ({} if twin is None else {"twin": twin})
+    spaces = {name: embed_space(each, held_out, name) for name, each in models.items()}
+    probe_futures = {}
+    if held_out.probe is not None and why_no_readout(held_out) is None:
+        probe_futures = {
+            name: embed_clips(each, held_out.probe.futures, description=f"embedding ({name})").embedding
+            for name, each in models.items()
+        }
+    readouts = motion_readouts(held_out, probe_futures, seed=seed)
+    predictors = Predictors(
+        spaces, readouts, held_out, tuning=tuning, scored=scored, num_samples=num_samples, seed=seed
+    )
+    rows = predictors.all(model, twin, untrained)
+    scorer = FutureScorer(held_out, spaces, readouts, scored, num_samples=num_samples, seed=seed)
+    scores = {row.key: scorer.score(row) for row in rows}
+    skipped = _skipped(held_out, twin, model, num_samples)
+    if not scorer.bootstrap.by_video:
+        skipped.append(
+            f"intervals between videos: fewer than {FEWEST_VIDEOS} held-out videos are scored, so the intervals only "
+            "say how much contexts differ"
+        )
+    probed: list[dict[str, Any]] = []
+    unprobed: list[str] = []
+    if held_out.probe is not None:
+        probed, unprobed = probes(model, untrained, held_out.probe, seed=seed, futures=probe_futures)
+    countable = held_out.branch_probabilities if held_out.has_branches else None
+    metrics: dict[str, Any] = {
+        "format": FORMAT,
+        "run": run,
+        "num_contexts": len(scored),
+        "num_tuning_contexts": len(tuning),
+        "num_samples": num_samples,
+        "world": held_out.world,
+        "seed": seed,
+        "rows": [
+            {
+                "name": row.name,
+                "key": row.key,
+                "kind": row.kind,
+                "space": row.space,
+                "note": row.note,
+                "metrics": {name: interval.json() for name, interval in scores[row.key].metrics.items()},
+            }
+            for row in rows
+        ],
+        "metric_help": metric_help(
+            held_out,
+            num_scored=len(scored),
+            num_samples=num_samples,
+            climatology_px=scorer.climatology_px,
+            readout_px=readouts["run"].error_px if readouts else None,
+        ),
+        "readouts": {name: {"error_px": readout.error_px} for name, readout in readouts.items()},
+        "comparisons": comparisons(
+            # A deterministic model's samples are its mean prediction: nothing to compare.
+            [row for row in rows if model.latent is not None or row.key != "mean"],
+            {key: score.values for key, score in scores.items()},
+            scorer.bootstrap,
+        ),
+        "best_of_k_curve": {key: curve_points(score.curve) for key, score in scores.items() if score.curve},
+        "rank_histograms": {key: score.rank_histogram for key, score in scores.items() if score.rank_histogram},
+        "branch_frequencies": None,
+        "probes": probed,
+        "health": health(model, spaces["run"], countable, num_samples=num_samples, seed=seed),
+        "skipped": skipped + unprobed,
+    }
+    samples = rows[0]
+    if held_out.has_branches:
+        true, sampled, distance = scorer.frequencies(samples)
+        metrics["branch_frequencies"] = {
+            "true": true.tolist(),
+            "sampled": sampled.tolist(),
+            "total_variation": distance,
+        }
+    if out is not None:
+        with replacing(out / "metrics.json") as temporary:
+            temporary.write_text(json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        write_gallery(out / "gallery.npz", gallery(held_out, spaces["run"], samples.samples, scored))
+    return metrics
+
+
+def _skipped(held_out: HeldOut, twin: FutureModel | None, model: FutureModel, num_samples: int) -> list[str]:
+    """What is left out of the rows and columns, and why."""
+    skipped = list(held_out.notes)
+    if held_out.branches is None:
+        skipped.append("branch metrics and the row `truth`: these videos come from no world with known branches")
+    elif held_out.is_continuous:
+        skipped.append("branch metrics: the futures of this world are continuous, there are no branches to count")
+    unread = why_no_readout(held_out)
+    if unread is not None:
+        skipped.append(f"energy score in px: {unread}")
+    if twin is None:
+        skipped.append("the row `twin`: no deterministic twin of this run was trained or given")
+    if model.latent is None:
+        skipped.append("the row `posterior`: this model has no latent")
+    if held_out.probe is None:
+        skipped.append("probes: nothing is known about these videos that could be read from the embeddings")
+    if num_samples < 2:
+        skipped.append("spread and rank histogram: they need num_samples of 2 or more")
+    if held_out.failures:
+        causes = "; ".join(f"{failure.video}: {failure.cause}" for failure in held_out.failures)
+        skipped.append(f"{len(held_out.failures)} held-out video(s) that could not be read: {causes}")
+    return skipped

@@ -1,0 +1,151 @@
+"""What a world knows about held-out clips: all branches, decoys, and targets for probes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from videossl.data.clips import ClipPlan, ClipPlanner
+from videossl.errors import UsageError
+from videossl.evaluation.held_out import ProbeClips
+from videossl.evaluation.trajectories import Trajectories
+from videossl.worlds import Truth, World
+
+PROBE_SEED = 1_000_003
+PROBE_CLIPS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class WorldFutures:
+    """All futures of n contexts of a world.
+
+    Attributes:
+        branches: (n, M, T, C, H, W) uint8.
+        probabilities: (n, M) float64.
+        decoys: (n, J, T, C, H, W) uint8.
+        trajectories: True motion in the same frames, also of the futures that were observed.
+    """
+
+    branches: Tensor
+    probabilities: Tensor
+    decoys: Tensor
+    trajectories: Trajectories
+
+
+def branching_plan(world: World, planner: ClipPlanner, seconds: NDArray[np.float64]) -> ClipPlan:
+    """Context and future on the two sides of the branching: the future starts as soon after it as can be.
+
+    Args:
+        world: Its `branch_frame` says where.
+        planner: Of two views in order of time.
+        seconds: (num_frames,) times of the frames of a video of this world.
+
+    Returns:
+        The plan of frames, (2, T).
+
+    Raises:
+        UsageError: The views fit nowhere so.
+    """
+    for start in planner.starts(seconds):
+        plan = planner.plan_at(seconds, start)
+        if plan.frames[0].max() < world.branch_frame <= plan.frames[1].min():
+            return plan
+    raise UsageError(
+        f"expected views that fit on both sides of frame {world.branch_frame}, where this world branches, got "
+        f"{planner.num_frames} frames a view at stride {planner.frame_stride} in videos of {len(seconds)} frames. "
+        "Set data.clips to fewer frames, or make the world with a later branch_frame and more num_frames."
+    )
+
+
+def centre_squares(clips: Tensor, size: int) -> Tensor:
+    """Rendered clips (..., C, H, W) uint8 as a reader gives them: the rule of `data.decode.picture.centre_square`."""
+    height, width = clips.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    squares = clips[..., top : top + side, left : left + side]
+    if side == size:
+        return squares
+    pictures = squares.flatten(0, -4)
+    resized = F.interpolate(pictures, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+    return resized.reshape(*clips.shape[:-2], size, size)
+
+
+def world_futures(world: World, truth: Truth, future_frames: NDArray[np.int64], *, frame_size: int) -> WorldFutures:
+    """Render every branch and decoy of the contexts that `truth` describes.
+
+    Args:
+        world: That the truth came from.
+        truth: Of n videos.
+        future_frames: (T,) frame numbers of the future in the whole video.
+        frame_size: Side of the frames.
+    """
+    frames = np.asarray(future_frames)
+    places = torch.from_numpy(frames - world.branch_frame)
+    branches, decoys = world.branches(truth), world.decoys(truth)
+    return WorldFutures(
+        branches=centre_squares(branches.clips[:, :, places], frame_size),
+        probabilities=branches.probabilities,
+        decoys=centre_squares(decoys.clips[:, :, places], frame_size),
+        trajectories=Trajectories(
+            futures=torch.from_numpy(truth.positions[:, frames]).float(),
+            branches=branches.positions[:, :, places].float(),
+        ),
+    )
+
+
+def probe_clips(
+    world: World, truth: Truth, plan: ClipPlan, *, frame_size: int, num_clips: int, seed: int
+) -> ProbeClips:
+    """Fresh videos of the world, in none of the files, with what is true of them: more than are held out.
+
+    Args:
+        world: That the videos came from.
+        truth: Of the world's files; the fresh draw has another seed than any of them.
+        plan: Frames of context and future, (2, T).
+        frame_size: Side of the frames.
+        num_clips: How many.
+        seed: Of the draw.
+    """
+    taken = set(truth.seed.tolist())
+    fresh_seed = next(
+        number for number in range(PROBE_SEED + seed, PROBE_SEED + seed + len(taken) + 1) if number not in taken
+    )
+    fresh = world.truth(num_clips, fresh_seed)
+    contexts: list[Tensor] = []
+    futures: list[Tensor] = []
+    for start in range(0, num_clips, PROBE_CLIPS_AT_ONCE):
+        clips = world.render(fresh[start : start + PROBE_CLIPS_AT_ONCE])
+        for parts, frames in ((contexts, plan.frames[0]), (futures, plan.frames[1])):
+            parts.append(centre_squares(clips[:, torch.from_numpy(np.asarray(frames))], frame_size))
+    return ProbeClips(
+        contexts=torch.cat(contexts),
+        futures=torch.cat(futures),
+        videos=torch.arange(num_clips),
+        targets=probe_targets(fresh, last_frame=int(plan.frames[0].max())),
+        trajectories=torch.from_numpy(fresh.positions[:, np.asarray(plan.frames[1])]).float(),
+    )
+
+
+def probe_targets(truth: Truth, *, last_frame: int) -> dict[str, Tensor]:
+    """What a context and its latent could tell.
+
+    With several objects, which of them is the first is nobody's knowledge: position and velocity are then means
+    over the objects and the kick their sum, and the class is left out.
+
+    Args:
+        truth: Of n videos.
+        last_frame: The last frame of the context: position (px) and velocity (px/frame) are those there.
+
+    Returns:
+        class (n,) int64 for a single object; position, velocity, kick (n, 2) float.
+    """
+    single = truth.classes.shape[1] == 1
+    targets = {"class": torch.from_numpy(truth.classes[:, 0].copy())} if single else {}
+    return targets | {
+        "position": torch.from_numpy(truth.positions[:, last_frame].mean(axis=1)).float(),
+        "velocity": torch.from_numpy(truth.velocities[:, last_frame].mean(axis=1)).float(),
+        "kick": torch.from_numpy(truth.kick.sum(axis=1)).float(),
+    }
