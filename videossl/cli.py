@@ -1,6 +1,7 @@
 """`videossl <verb>`: one typed function per verb; its signature is the schema of options and configs."""
 
 import difflib
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -245,29 +246,39 @@ def _usage() -> str:
     )
 
 
-def main(args: list[str] | None = None) -> NoReturn:
-    """Run a command line; leave with exit code 0 (done), 1 (work failed) or 2 (wrong use)."""
-    verb, *options = (sys.argv[1:] if args is None else args) or ["--help"]
+def _dispatch(args: list[str]) -> int:
+    """Run the verb that comes first; the exit code."""
+    verb, *options = args or ["--help"]
     if verb in ("--help", "-h"):
         print(_usage())
-        raise SystemExit(0)
+        return 0
     if verb == "--version":
         print(f"videossl {__version__}")
-        raise SystemExit(0)
+        return 0
     if verb != "world" and verb not in VERBS:
         close = difflib.get_close_matches(verb, ["world", *VERBS], n=1)
         guess = f" Did you mean {close[0]}?" if close else ""
         print(f"videossl: no such verb: {verb}.{guess} (see: videossl --help)", file=sys.stderr)
-        raise SystemExit(2)
+        return 2
     Parser.command = f"videossl {verb}"
     try:
-        code = _world(options) if verb == "world" else _run_verb(verb, options)
+        return _world(options) if verb == "world" else _run_verb(verb, options)
     except (UsageError, WorkError) as error:
-        print(f"videossl {verb}: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+        print(f"{Parser.command}: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
     except KeyboardInterrupt:
-        print(f"videossl {verb}: interrupted", file=sys.stderr)
-        raise SystemExit(1) from None
+        print(f"{Parser.command}: interrupted", file=sys.stderr)
+        return 1
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run a command line; leave with exit code 0 (done), 1 (work failed) or 2 (wrong use)."""
+    try:
+        code = _dispatch(sys.argv[1:] if args is None else args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has enough of it, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
     raise SystemExit(code)
 
 
