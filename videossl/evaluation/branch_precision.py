@@ -1,10 +1,9 @@
 """Branch precision: what share of the samples are futures that can happen."""
 
-import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from videossl.evaluation.landing import NOWHERE, lands_on
+from videossl.evaluation.mean_over_contexts import MeanOverContexts
 
 
 def branch_precision(
@@ -24,7 +23,7 @@ def branch_precision(
     return (lands_on(samples, branches, decoys, probabilities) != NOWHERE).float().mean(dim=1)
 
 
-class BranchPrecision(Metric):
+class BranchPrecision(MeanOverContexts):
     """Mean over contexts of the share of samples that land on a true branch; higher is better, range [0, 1].
 
     The precision of a generative model (Sajjadi et al., arXiv:1806.00035) where the true modes are known. Samples
@@ -32,24 +31,10 @@ class BranchPrecision(Metric):
     precise, so read it with the coverage.
     """
 
-    is_differentiable = False
     higher_is_better = True
-    full_state_update = False
-    total: Tensor
-    count: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(
         self, samples: Tensor, branches: Tensor, decoys: Tensor | None = None, probabilities: Tensor | None = None
     ) -> None:
         """Add contexts: samples (B, K, D), branches (B, M, D), decoys (B, J, D), probabilities (B, M)."""
-        self.total += branch_precision(samples, branches, decoys, probabilities).double().sum()
-        self.count += len(samples)
-
-    def compute(self) -> Tensor:
-        """The mean precision, ()."""
-        return (self.total / self.count).float()
+        self._add(branch_precision(samples, branches, decoys, probabilities))

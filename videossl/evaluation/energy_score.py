@@ -1,9 +1,8 @@
 """Energy score: one number for a cloud of samples that is best, in expectation, only for the true distribution."""
 
-import torch
 from torch import Tensor
-from torchmetrics import Metric
 
+from videossl.evaluation.mean_over_contexts import MeanOverContexts
 from videossl.evaluation.shapes import distances, unit, weighted_points
 
 
@@ -35,7 +34,7 @@ def energy_of_points(samples: Tensor, futures: Tensor, weights: Tensor | None = 
     return error - spread / 2
 
 
-class EnergyScore(Metric):
+class EnergyScore(MeanOverContexts):
     """Mean energy score over contexts; a proper score: no forecast beats the true distribution in expectation.
 
     Gneiting and Raftery 2007, doi:10.1198/016214506000001437, eq. 21, with exponent 1. It rewards both being near
@@ -46,23 +45,12 @@ class EnergyScore(Metric):
         fair: Unbiased in K, see `energy_score`.
     """
 
-    is_differentiable = False
     higher_is_better = False
-    full_state_update = False
-    total: Tensor
-    count: Tensor
 
     def __init__(self, *, fair: bool = True) -> None:
         super().__init__()
         self.fair = fair
-        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, samples: Tensor, futures: Tensor, weights: Tensor | None = None) -> None:
         """Add contexts: samples (B, K, D), futures (B, D) or (B, M, D) with weights (B, M)."""
-        self.total += energy_score(samples, futures, weights, fair=self.fair).double().sum()
-        self.count += len(samples)
-
-    def compute(self) -> Tensor:
-        """The mean score, ()."""
-        return (self.total / self.count).float()
+        self._add(energy_score(samples, futures, weights, fair=self.fair))

@@ -1,12 +1,11 @@
 """Energy score of true motion, in pixels: the same unit for models whose embedding spaces have nothing in common."""
 
-import torch
 from einops import rearrange
 from torch import Tensor
-from torchmetrics import Metric
 
 from videossl.evaluation import oracles
 from videossl.evaluation.energy_score import energy_of_points
+from videossl.evaluation.mean_over_contexts import MeanOverContexts
 
 
 def trajectory_energy(samples: Tensor, futures: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -54,7 +53,7 @@ def _points(trajectories: Tensor) -> Tensor:
     return rearrange(trajectories, "... t o xy -> ... (t o xy)") / num_places**0.5
 
 
-class TrajectoryEnergy(Metric):
+class TrajectoryEnergy(MeanOverContexts):
     """Mean over contexts of the energy score of true trajectories, px; lower is better.
 
     Gneiting and Raftery 2007, doi:10.1198/016214506000001437, eq. 21, in the form that does not depend on K (Ferro
@@ -63,22 +62,8 @@ class TrajectoryEnergy(Metric):
     Samples are trajectories here: a `MotionReadout` reads them from embeddings.
     """
 
-    is_differentiable = False
     higher_is_better = False
-    full_state_update = False
-    total: Tensor
-    count: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, samples: Tensor, futures: Tensor, weights: Tensor | None = None) -> None:
         """Add contexts: samples (B, K, T, O, 2), futures (B, T, O, 2) or (B, M, T, O, 2) with weights (B, M)."""
-        self.total += trajectory_energy(samples, futures, weights).double().sum()
-        self.count += len(samples)
-
-    def compute(self) -> Tensor:
-        """The mean score in px, ()."""
-        return (self.total / self.count).float()
+        self._add(trajectory_energy(samples, futures, weights))
