@@ -11,6 +11,7 @@ import yaml
 from command_line import REPOSITORY, SMALL, videossl
 
 import videossl as package
+import videossl.data as package_data
 
 QUICKSTART = REPOSITORY / "configs/pretrain/quickstart.yaml"
 FOLDER = REPOSITORY / "configs/pretrain/folder.yaml"
@@ -152,6 +153,7 @@ def test_every_verb_has_help(verb):
         (["--data.videos", "no/such/folder"], "no/such/folder"),
         (["--training.max_stps", "3"], "max_stps"),
         (["--nonsense", "3"], "nonsense"),
+        (["--training.max_step", "3"], "max_step"),
         (["--model.encoder.widht", "3"], "widht"),
         (["--training.max_steps", "many"], "max_steps"),
         (["--training.batch_size", "1"], "batch_size"),
@@ -217,3 +219,65 @@ def test_zero_samples_are_refused(small_run):
 
 def test_an_unknown_verb_suggests_the_nearest():
     one_line(videossl("pretrian"), 2, "Did you mean pretrain?")
+
+
+def small_pretrain(videos, out, *options):
+    return videossl("pretrain", "--config", QUICKSTART, "--data.videos", videos, "--out", out, *SMALL, *options)
+
+
+def test_a_diverged_training_saves_no_weights(small_world, tmp_path):
+    done = small_pretrain(small_world, tmp_path / "run", "--training.learning_rate=1e30", "--training.log_every=20")
+    one_line(done, 1, "Lower training.learning_rate")
+    assert not (tmp_path / "run/weights.safetensors").exists()
+    assert not list((tmp_path / "run").glob("checkpoints/*"))
+
+
+def test_a_refused_start_leaves_the_earlier_run_as_it_was(small_run, small_world, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(small_run, run)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    changed = ("pretrain", "--config", run / "config.yaml", "--out", run, "--training.max_steps=9")
+    one_line(videossl(*changed, "--ckpt", "last", "--model.encoder.init_args.width=48"), 2, "is of another model")
+    one_line(videossl(*changed, "--ckpt", "last", "--data.heldout_share=0.3"), 2, "videos are not as they were")
+    one_line(videossl(*changed, "--overwrite", "true", "--data.clips.num_frames=50"), 2, "too short")
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_a_checkpoint_of_elsewhere_does_not_open_a_foreign_folder(small_run, small_world, tmp_path):
+    (tmp_path / "thesis.txt").write_text("ten years of work")
+    checkpoint = small_run / "checkpoints/last.ckpt"
+    done = small_pretrain(small_world, tmp_path, "--training.max_steps=9", "--ckpt", checkpoint)
+    one_line(done, 2, "not what this command writes")
+
+
+def test_a_twin_of_other_videos_is_refused(small_run, tmp_path):
+    config = REPOSITORY / "configs/world/quickstart.yaml"
+    videossl("world", "digits", "--config", config, "--out", tmp_path / "other", "--num_videos", 48, "--seed", 9)
+    twin = tmp_path / "twin"
+    done = videossl(
+        "pretrain", "--config", REPOSITORY / "configs/pretrain/quickstart_twin.yaml", "--out", twin, *SMALL,
+        "--data.videos", tmp_path / "other",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    one_line(videossl("evaluate", "--run", small_run, "--twin", twin), 2, "not trained on the videos of this run")
+    one_line(videossl("evaluate", "--run", small_run, "--twin", small_run), 2, "no deterministic twin")
+
+
+def test_a_run_is_evaluated_alike_from_any_folder(small_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    done = videossl("evaluate", "--run", small_run, "--num_contexts", 20, "--num_samples", 4, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "world Digits" in done.stdout
+
+
+def test_a_device_that_is_not_there_is_one_line(small_run):
+    one_line(videossl("evaluate", "--run", small_run, "--device", "nonsense"), 2, "--device nonsense cannot be used")
+
+
+def test_decord_reads_the_digits_as_pyav_does(small_world):
+    decord = pytest.importorskip("decord")
+    assert decord
+    path = small_world / "videos/000000.mp4"
+    with package_data.PyAVReader(path) as first, package_data.DecordReader(path) as second:
+        pictures = [reader.read([0, 3, 7], size=None).astype(float) for reader in (first, second)]
+    assert abs(pictures[0] - pictures[1]).mean() < 1

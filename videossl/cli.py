@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NoReturn
 
+import torch
 import yaml
 from jsonargparse import ArgumentParser
 
@@ -17,6 +18,7 @@ from videossl.data.settings import DataSettings
 from videossl.errors import UsageError, WorkError
 from videossl.models import WorldModel
 from videossl.objectives import Beta, MultiViewObjective
+from videossl.run_directory import RunDirectory
 from videossl.training.settings import TrainingSettings
 
 
@@ -49,6 +51,8 @@ def pretrain(
         overwrite: Replace a run directory that exists.
         resolved: The resolved config (from the command line, not an option).
     """
+    if seed < 0:
+        raise UsageError(f"expected a seed of 0 or more, got {seed}.")
     if model.latent is not None and beta is None:
         raise UsageError(
             "the model has a latent, but nothing sets its price. Add to the config: "
@@ -60,10 +64,23 @@ def pretrain(
     from videossl.training.pretrain import is_main_process
     from videossl.training.pretrain import pretrain as train
 
-    if is_main_process() and checkpoint is None:
-        _make_way(out, overwrite=overwrite, marks=("config.yaml", "unreadable.csv"), remedy="go on with --ckpt last, ")
+    goes_on = checkpoint is not None and out.resolve() in checkpoint.resolve().parents
+    if goes_on and overwrite:
+        raise UsageError(f"--ckpt goes on with {out} and --overwrite true deletes it. Give one of them.")
+    if is_main_process() and not goes_on:
+        _check_way(out, overwrite=overwrite, marks=("config.yaml", "unreadable.csv"), remedy="go on with --ckpt last, ")
     done = train(
-        model, objective, beta, data, augment, training, out=out, seed=seed, checkpoint=checkpoint, config=resolved
+        model,
+        objective,
+        beta,
+        data,
+        augment,
+        training,
+        out=out,
+        seed=seed,
+        checkpoint=checkpoint,
+        goes_on=goes_on,
+        config=resolved,
     )
     if is_main_process():
         for message in done.warnings:
@@ -97,6 +114,7 @@ def evaluate(
     """
     from videossl.evaluation.of_run import evaluate_run
 
+    device = _usable(device)
     print(evaluate_run(run, twin=twin, num_contexts=num_contexts, num_samples=num_samples, seed=seed, device=device))
 
 
@@ -123,7 +141,10 @@ def extract(
     """
     from videossl.extraction.run import extract_run
 
-    _make_way(out, overwrite=overwrite, marks=("part-00000.parquet", "_failures.csv"))
+    device = _usable(device)
+    RunDirectory(run).read_config()  # before anything is deleted
+    _check_way(out, overwrite=overwrite, marks=("part-00000.parquet", "_failures.csv"))
+    shutil.rmtree(out, ignore_errors=True)
     return extract_run(run, videos=videos, out=out, level=level, batch_size=batch_size, device=device)
 
 
@@ -150,6 +171,10 @@ class Parser(ArgumentParser):
     """An argument parser whose complaints are one line."""
 
     command: ClassVar[str] = "videossl"  # of this process; jsonargparse makes parsers of nested options without a name
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("allow_abbrev", False)  # a mistyped option is refused, not guessed
+        super().__init__(*args, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: ARG002 - jsonargparse's signature
         """Say what is wrong, where help is, and leave with exit code 2."""
@@ -184,7 +209,8 @@ def _world(args: list[str]) -> int:
     parser = world_parser()
     options = parser.instantiate(parser.parse_args(args))
     chosen = options[options.world]
-    _make_way(chosen.out, overwrite=chosen.overwrite, marks=("world.yaml",))
+    _check_way(chosen.out, overwrite=chosen.overwrite, marks=("world.yaml",))
+    shutil.rmtree(chosen.out, ignore_errors=True)
     write_world(chosen.world, chosen.out, num_videos=chosen.num_videos, seed=chosen.seed)
     print(f"wrote {chosen.num_videos} videos, truth.parquet and world.yaml: {chosen.out}")
     return 0
@@ -208,11 +234,37 @@ def _run_verb(verb: str, args: list[str]) -> int:
     parser = verb_parser(verb)
     parsed = parser.parse_args(args)
     parsed.pop("config", None)
-    options = parser.instantiate(parsed).as_dict()
+    try:
+        options = parser.instantiate(parsed).as_dict()
+    except Exception as error:
+        raise _said_by_us(error) from error
     if function is pretrain:
         resolved = yaml.safe_load(parser.dump(parsed, skip_unset=False))
+        # So that the run can be evaluated and resumed from any folder.
+        resolved["out"] = str(options["out"].resolve())
+        resolved["data"]["videos"] = str(options["data"].videos.resolve())
         options["resolved"] = {name: value for name, value in resolved.items() if name not in ("ckpt", "overwrite")}
     return function(**options) or 0
+
+
+def _said_by_us(error: BaseException) -> BaseException:
+    """The message of our own that jsonargparse has wrapped in others, or the error as it came."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UsageError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return error
+
+
+def _usable(device: str) -> str:
+    """The device, if torch can use it here."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = (str(error).splitlines() or ["unknown"])[0]
+        raise UsageError(f"--device {device} cannot be used here: {reason} Use --device cpu.") from error
+    return device
 
 
 def _about(function: Callable[..., Any]) -> str:
@@ -220,10 +272,10 @@ def _about(function: Callable[..., Any]) -> str:
     return (function.__doc__ or "").split("Args:")[0].strip()
 
 
-def _make_way(out: Path, *, overwrite: bool, marks: tuple[str, ...], remedy: str = "") -> None:
+def _check_way(out: Path, *, overwrite: bool, marks: tuple[str, ...], remedy: str = "") -> None:
     """Make sure that `out` can be written: absent, empty, or an earlier result that may be replaced.
 
-    Only folders that hold one of `marks` are ever deleted: anything else is not ours.
+    Only folders that hold one of `marks` may be: anything else is not ours.
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
@@ -232,7 +284,6 @@ def _make_way(out: Path, *, overwrite: bool, marks: tuple[str, ...], remedy: str
         raise UsageError(f"{out} exists and is not what this command writes. Choose another --out.")
     if not overwrite:
         raise UsageError(f"{out} exists. Choose another --out, {remedy}or replace it with --overwrite true.")
-    shutil.rmtree(out)
 
 
 def _usage() -> str:

@@ -37,7 +37,9 @@ class RunDirectory:
             UsageError: No such directory, or not one of a run.
         """
         if not self.path.is_dir():
-            raise UsageError(f"no such run directory: {self.path}. Make one with: videossl pretrain --out {self.path}")
+            raise UsageError(
+                f"no such run directory: {self.path}. `videossl pretrain --config ... --out {self.path}` makes one."
+            )
         if not self.config.is_file():
             raise UsageError(
                 f"{self.path} is not a run directory: it has no config.yaml. "

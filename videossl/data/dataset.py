@@ -126,7 +126,7 @@ class VideoViews(Dataset[Sample]):
                 return Sample(clips, plan, video.video, video.label_id, tuple(failures))
         raise WorkError(
             f"{len(failures)} videos in a row could not be read. The first: {failures[0].video}: {failures[0].cause} "
-            "Are the files still where the index says?"
+            "If this is so for all videos: have the files moved, or can this reader not decode them?"
         )
 
     def _clips(self, row: int, video: Video, frames: NDArray[np.int64]) -> Tensor | Failure:

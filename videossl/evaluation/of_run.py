@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from videossl.data import VideoIndex
+from videossl.data.settings import DataSettings
 from videossl.errors import UsageError
 from videossl.evaluation.reading import read_held_out
 from videossl.evaluation.run import evaluate
@@ -48,7 +49,7 @@ def evaluate_run(
         twin_model = load(twin, device=device)
         if twin_model.latent is not None:
             raise UsageError(f"{twin} has a latent: it is no deterministic twin. Train one with model.latent null.")
-        _check_same_held_out(index, VideoIndex.load(RunDirectory(twin).index), twin)
+        _check_twin(twin, index, settings)
     held_out = read_held_out(
         index,
         settings.clips,
@@ -72,11 +73,19 @@ def _world_of(videos: Path) -> tuple[World, Truth] | None:
     return None
 
 
-def _check_same_held_out(index: VideoIndex, of_twin: VideoIndex, twin: Path) -> None:
-    """Refuse a twin that has seen what the run held out: the comparison would flatter it."""
-    seen = {video.name for video in of_twin.split("train")} & {video.name for video in index.split("heldout")}
-    if seen:
+def _check_twin(twin: Path, index: VideoIndex, settings: DataSettings) -> None:
+    """Refuse a twin that was trained on other videos, clips or frames: the comparison would mean nothing."""
+    of_twin = VideoIndex.load(RunDirectory(twin).index)
+    here, there = ({video.path: video.split for video in videos} for videos in (index, of_twin))
+    if here != there:
         raise UsageError(
-            f"{twin} was trained on {len(seen)} videos that the run held out, for example {min(seen)}. "
+            f"{twin} was not trained on the videos of this run, or holds out others of them. "
             "Train the twin on the same videos with the same seed and data.heldout_share."
         )
+    twins = load_data_settings(twin)
+    for name in ("clips", "frame_size"):
+        wanted, got = getattr(settings, name), getattr(twins, name)
+        if wanted != got:
+            raise UsageError(
+                f"{twin} was trained with data.{name}={got}, this run with {wanted}. Train the twin alike."
+            )

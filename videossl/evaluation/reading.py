@@ -69,7 +69,7 @@ def read_held_out(
     clips_each = 2 + (num_decoys if world is None else world[0].num_branches * 4)
     affordable = int(max_gib * GIB / (clips_each * planner.num_frames * 3 * frame_size**2))
     limit = min(max_contexts, affordable)
-    why = "max_contexts" if limit == max_contexts else f"max_gib={max_gib:g}"
+    why = "num_contexts" if limit == max_contexts else f"max_gib={max_gib:g}"
     if limit < MINIMUM_CONTEXTS:
         raise UsageError(f"an evaluation needs at least {MINIMUM_CONTEXTS} contexts, got {limit} by {why}. Raise it.")
     if world is None:

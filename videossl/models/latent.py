@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from videossl.errors import UsageError
 from videossl.models.heads import mlp
 
 LOG_VARIANCE_LIMIT = 10.0  # as published: keeps exp() finite whatever the network says
@@ -40,6 +41,10 @@ class GaussianLatent(nn.Module):
 
     def __init__(self, embedding_dim: int, *, latent_dim: int = 8, hidden_dim: int = 256, num_hidden: int = 2) -> None:
         super().__init__()
+        if latent_dim < 1:
+            raise UsageError(
+                f"expected a latent_dim of at least 1, got {latent_dim}. For no latent set model.latent to null."
+            )
         self.latent_dim = latent_dim
         # Embeddings have unit norm, so a coordinate is about 1/sqrt(D); the nets want inputs of about 1.
         self.scale = math.sqrt(embedding_dim)

@@ -111,6 +111,10 @@ class VideoTransformer(nn.Module):
         mlp_ratio: float = 4.0,
     ) -> None:
         super().__init__()
+        for name, value in (("width", width), ("depth", depth), ("num_heads", num_heads), ("patch_size", patch_size),
+                            ("tubelet_frames", tubelet_frames), ("position_grid", position_grid)):  # fmt: skip
+            if value is not None and value < 1:
+                raise UsageError(f"expected the encoder's {name} of at least 1, got {value}.")
         size_width, size_depth, size_heads = SIZES[size]
         self.width = width or size_width
         heads = num_heads or size_heads

@@ -95,7 +95,7 @@ class WorldModel(nn.Module):
         Raises:
             UsageError: Frames of another type or shape.
         """
-        if frames.ndim != 5 or frames.dtype != torch.uint8:
+        if frames.ndim != 5 or frames.dtype != torch.uint8 or frames.numel() == 0:
             raise UsageError(
                 f"expected frames of shape (B, T, 3, H, W) uint8, got {tuple(frames.shape)} {frames.dtype}. "
                 "A single clip needs a leading axis: frames[None]."

@@ -36,7 +36,7 @@ class ViewGraph:
     def __post_init__(self) -> None:
         if self.num_views < 2:
             raise UsageError(
-                f"a view graph needs at least 2 views, got {self.num_views}. Set data.num_views=2 or more."
+                f"a view graph needs at least 2 views, got {self.num_views}. Set data.clips.num_views=2 or more."
             )
         if not self.pairs:
             raise UsageError(
@@ -46,7 +46,7 @@ class ViewGraph:
             if len(pair) != 2 or pair[0] == pair[1] or not all(0 <= view < self.num_views for view in pair):
                 raise UsageError(
                     f"expected pairs (l, m) of two different views out of 0..{self.num_views - 1}, got {pair}. "
-                    f"Correct the graph or set data.num_views."
+                    f"Correct the graph or set data.clips.num_views."
                 )
         if len(set(self.pairs)) < len(self.pairs):
             raise UsageError(f"expected every pair of the view graph once, got {list(self.pairs)}. Remove the repeats.")

@@ -1,12 +1,12 @@
 """What is watched during training: speed, collapse, unreadable videos, a diverged loss."""
 
 import csv
-import math
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.utilities import rank_zero_only
@@ -126,20 +126,59 @@ class CollapseWatch(Callback):
 
 
 class StopOnBrokenLoss(Callback):
-    """End a training whose loss is no number, before it writes weights that are none."""
+    """End a training whose loss is no number, before it writes weights that are none.
+
+    Every step is remembered on the device; the host asks every `log_every` steps, before each checkpoint and at the
+    end.
+    """
+
+    def __init__(self) -> None:
+        self._broken: Tensor | None = None
+        self._last_good_step = 0
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Check the logged loss every `log_every` steps."""
-        if trainer.global_step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
+        """Remember whether the loss of this step, and the weights after it, are numbers."""
+        broken = ~torch.isfinite(outputs["loss"].detach())
+        self._broken = broken if self._broken is None else self._broken | broken
+        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            self._check(trainer, pl_module)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Nothing broken is saved."""
+        self._check(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The last steps too."""
+        self._check(trainer, pl_module)
+
+    def _check(self, trainer: Trainer, module: LightningModule) -> None:
+        sound = all(bool(torch.isfinite(parameter).all()) for parameter in module.parameters())
+        if sound and not (self._broken is not None and bool(self._broken)):
+            self._last_good_step = trainer.global_step
             return
-        loss = _value(trainer.callback_metrics, "train/loss")
-        if loss is not None and not math.isfinite(loss):
-            raise WorkError(
-                f"the loss is {loss} at step {trainer.global_step}. "
-                "Lower training.learning_rate or raise the temperature; the last checkpoint is from before."
-            )
+        raise WorkError(
+            f"the loss or the weights became no numbers between steps {self._last_good_step} and "
+            f"{trainer.global_step}. Lower training.learning_rate or raise the temperature; no checkpoint was written "
+            "since then."
+        )
+
+
+class SaveWhenInterrupted(Callback):
+    """Ctrl-C loses nothing: the step that was reached is saved as the last checkpoint.
+
+    Args:
+        path: The checkpoint to write.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Save if it was Ctrl-C, before Lightning takes the training apart."""
+        if isinstance(exception, KeyboardInterrupt) and trainer.global_step > 0:
+            trainer.save_checkpoint(self.path)
 
 
 class UnreadableVideos(Callback):
@@ -184,8 +223,8 @@ class UnreadableVideos(Callback):
             example = next(iter(self.failures.values()))
             raise WorkError(
                 f"{len(self.failures)} of {self.num_videos} videos are unreadable, more than "
-                f"data.max_unreadable_share={self.max_share:g} allows; for example {example.video}: {example.cause}. "
-                f"All are listed in {self.path}."
+                f"data.max_unreadable_share={self.max_share:g} allows; for example {example.video}: "
+                f"{example.cause.rstrip('.')}. All are listed in {self.path}."
             )
 
 

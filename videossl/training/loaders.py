@@ -7,7 +7,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
-from videossl.data import VideoIndex, collate
+from videossl.data import VideoIndex, VideoViews, collate
 from videossl.data.dataset import Sample
 from videossl.data.settings import DataSettings
 from videossl.training.samples import ShuffledSamples
@@ -15,17 +15,17 @@ from videossl.training.settings import TrainingSettings
 
 
 def train_loader(
-    trainer: Trainer, videos: VideoIndex, data: DataSettings, training: TrainingSettings, *, seed: int, start_step: int
+    trainer: Trainer, views: VideoViews, training: TrainingSettings, *, seed: int, start_step: int
 ) -> DataLoader[Sample]:
     """Batches of this process, over the whole training; from `start_step` on where one goes on."""
     per_step = training.batch_size * trainer.world_size
-    if len(videos) < per_step:
+    if len(views) < per_step:
         _say(
-            f"warning: {per_step} videos a step, and only {len(videos)} to train on: a video comes several times in a "
+            f"warning: {per_step} videos a step, and only {len(views)} to train on: a video comes several times in a "
             "batch, as a negative of itself. Lower training.batch_size, or train on more videos."
         )
     samples = ShuffledSamples(
-        num_videos=len(videos),
+        num_videos=len(views),
         num_samples=training.max_steps * training.batch_size,
         seed=seed,
         start=start_step * training.batch_size,
@@ -33,7 +33,7 @@ def train_loader(
         world_size=trainer.world_size,
     )
     return DataLoader(
-        data.views(videos, seed=seed),
+        views,
         batch_size=training.batch_size,
         sampler=samples,
         num_workers=training.num_workers,
@@ -48,7 +48,7 @@ def heldout_loader(
 ) -> DataLoader[Sample] | None:
     """Batches of held-out videos, the same at every look; None where there are not two videos to compare."""
     if len(videos) < 2:
-        _say(f"{len(videos)} videos are held out: no held-out loss, which compares videos with each other")
+        _say(f"videos held out: {len(videos)}. No held-out loss, which compares videos with each other")
         return None
     return DataLoader(
         data.views(videos, seed=seed),

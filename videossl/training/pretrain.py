@@ -1,6 +1,7 @@
 """Pretrain a world model on videos: index, loaders, trainer, run directory."""
 
 import logging
+import shutil
 import sys
 import time
 import warnings
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -25,6 +27,7 @@ from videossl.objectives import Beta, MultiViewObjective
 from videossl.run_directory import RunDirectory, write_json
 from videossl.training.callbacks import (
     CollapseWatch,
+    SaveWhenInterrupted,
     StopOnBrokenLoss,
     Throughput,
     UnreadableVideos,
@@ -47,6 +50,7 @@ def quiet_lightning() -> None:
         ".*all_gather is deprecated.*",
         ".*Checkpoint directory.*exists.*",
         ".*no `val_dataloader`.*",
+        ".*ended before the epoch ended.*",  # ShuffledSamples goes on with the very next sample
         ".*LeafSpec.*",
         ".*does not have many workers.*",
         ".*litlogger.*",
@@ -81,6 +85,7 @@ def pretrain(
     out: Path,
     seed: int,
     checkpoint: Path | None = None,
+    goes_on: bool = False,
     config: Mapping[str, Any],
 ) -> Pretrained:
     """Train, and write a run directory.
@@ -94,7 +99,9 @@ def pretrain(
         training: Steps, batch size, learning rate, devices.
         out: Run directory.
         seed: Of weights, clips, augmentation and latents.
-        checkpoint: Go on from here.
+        checkpoint: Start from here.
+        goes_on: The checkpoint is of this run directory: what is in it stays. Otherwise it is replaced once all is
+            checked.
         config: The resolved config, kept in the run directory.
 
     Raises:
@@ -125,71 +132,126 @@ def pretrain(
     unreadable = UnreadableVideos(run.unreadable, index.failures, len(index), data.max_unreadable_share)
     train = index.split("train")
     if len(train) == 0:
-        raise UsageError(f"no readable video is left to train on in {data.videos}: see {run.unreadable}.")
-
+        raise UsageError(
+            f"no video is left to train on: of {len(index)}, {len(index.failures)} are unreadable and the others are "
+            f"held out. Lower data.heldout_share={data.heldout_share:g}, or give more videos."
+        )
+    train_views = data.views(train, seed=seed)
+    module = Pretraining(model, objective, beta, augment, training)
+    if start is not None:
+        start.check_fits(module)
+        _check_same_videos(run.index, index)
+    heldout_batches = heldout_loader(index.split("heldout"), data, training, seed=seed)
+    collapse = CollapseWatch(after_step=training.warmup_steps)
+    callbacks = [
+        StopOnBrokenLoss(),
+        Throughput(),
+        collapse,
+        unreadable,
+        LearningRateMonitor("step"),
+        progress_callback(),
+        SaveWhenInterrupted(run.checkpoints / "last.ckpt"),
+        *_savers(run, training, has_heldout=heldout_batches is not None),
+    ]
+    trainer = _trainer(run, training, callbacks, start)
     if is_main_process():
+        if not goes_on:
+            shutil.rmtree(run.path, ignore_errors=True)
+            unreadable.check()
         run.write_config(config)
         index.save(run.index)
         write_json(run.environment, environment())
-
-    collapse = CollapseWatch(after_step=training.warmup_steps)
-    saver = ModelCheckpoint(
-        run.checkpoints, filename="step-{step}", auto_insert_metric_name=False, save_top_k=-1, save_last=True,
-        every_n_train_steps=training.checkpoint_every,
-    )  # fmt: skip
-    best = ModelCheckpoint(
-        run.checkpoints, filename="best", monitor="heldout/loss", save_top_k=1, enable_version_counter=False,
-        every_n_train_steps=training.heldout_every,
-    )  # fmt: skip
-    callbacks: list[Callback] = [
-        Throughput(), collapse, StopOnBrokenLoss(), unreadable, saver, LearningRateMonitor("step"), progress_callback(),
-    ]  # fmt: skip
-    heldout_batches = heldout_loader(index.split("heldout"), data, training, seed=seed)
-    if heldout_batches is not None:
-        callbacks.append(best)
-    trainer = Trainer(
-        accelerator=training.accelerator,
-        devices=training.devices,
-        num_nodes=training.num_nodes,
-        strategy=training.strategy,
-        precision=_precision(training),
-        max_steps=training.max_steps,
-        gradient_clip_val=training.clip_norm,
-        log_every_n_steps=training.log_every,
-        val_check_interval=training.heldout_every,
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        limit_val_batches=training.heldout_batches,
-        callbacks=callbacks,
-        logger=[
-            continued_csv_logger(run.path, until_step=start.step if start else 0),
-            TensorBoardLogger(run.path / "tensorboard", name="", version=""),
-        ],
-        default_root_dir=run.path,
-        enable_model_summary=False,
-        enable_progress_bar=sys.stderr.isatty(),
-        use_distributed_sampler=False,  # ShuffledSamples shares the samples out itself
-    )
-    module = Pretraining(model, objective, beta, augment, training)
     began = time.monotonic()
     try:
         trainer.fit(
             module,
-            train_loader(trainer, train, data, training, seed=seed, start_step=start.step if start else 0),
+            train_loader(trainer, train_views, training, seed=seed, start_step=start.step if start else 0),
             heldout_batches,
             ckpt_path=start.path if start else None,
             weights_only=True,
         )
     except SystemExit:  # Lightning's way to end after Ctrl-C, without a word
         raise WorkError(
-            f"interrupted at step {trainer.global_step}. "
-            f"Go on from the last checkpoint with: videossl pretrain --config {run.config} --ckpt last"
+            f"interrupted at step {trainer.global_step}, which is saved. "
+            f"Go on with: videossl pretrain --config {run.config} --ckpt last"
         ) from None
     if trainer.is_global_zero:
         weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
         with replacing(run.weights) as temporary:
             save_file(weights, temporary)
     return Pretrained(run.path, trainer.global_step, time.monotonic() - began, len(unreadable.failures), collapse.said)
+
+
+def _savers(run: RunDirectory, training: TrainingSettings, *, has_heldout: bool) -> list[Callback]:
+    """Checkpoints: every N steps, the last, and the best on held-out videos."""
+    regular = ModelCheckpoint(
+        run.checkpoints,
+        filename="step-{step}",
+        auto_insert_metric_name=False,
+        save_top_k=-1,
+        save_last=True,
+        every_n_train_steps=training.checkpoint_every,
+    )
+    best = ModelCheckpoint(
+        run.checkpoints,
+        filename="best",
+        monitor="heldout/loss",
+        enable_version_counter=False,
+        every_n_train_steps=training.heldout_every,
+    )
+    return [regular, best] if has_heldout else [regular]
+
+
+def _trainer(
+    run: RunDirectory, training: TrainingSettings, callbacks: list[Callback], start: Checkpoint | None
+) -> Trainer:
+    try:
+        return Trainer(
+            accelerator=training.accelerator,
+            devices=training.devices,
+            num_nodes=training.num_nodes,
+            strategy=training.strategy,
+            precision=_precision(training),
+            max_steps=training.max_steps,
+            gradient_clip_val=training.clip_norm,
+            log_every_n_steps=training.log_every,
+            val_check_interval=training.heldout_every,
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=0,
+            limit_val_batches=training.heldout_batches,
+            callbacks=callbacks,
+            logger=[
+                continued_csv_logger(run.path, until_step=start.step if start else 0),
+                TensorBoardLogger(run.path / "tensorboard", name="", version=""),
+            ],
+            default_root_dir=run.path,
+            enable_model_summary=False,
+            enable_progress_bar=sys.stderr.isatty(),
+            use_distributed_sampler=False,  # ShuffledSamples shares the samples out itself
+        )
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+        raise UsageError(
+            f"training on accelerator={training.accelerator}, devices={training.devices}, "
+            f"strategy={training.strategy} is not possible here: {' '.join(str(error).split())}"
+        ) from error
+
+
+def _check_same_videos(path: Path, index: VideoIndex) -> None:
+    """Refuse to go on with other videos than before: what was trained on could become held out.
+
+    Args:
+        path: Index of the run as it was; where there is none, a new run starts from another's checkpoint.
+        index: The videos as they are now.
+    """
+    if not path.is_file():
+        return
+    before, now = ({video.name: video.split for video in videos} for videos in (VideoIndex.load(path), index))
+    changed = [name for name in before.keys() | now.keys() if before.get(name) != now.get(name)]
+    if changed:
+        raise UsageError(
+            f"{len(changed)} videos are not as they were when this run began, for example {min(changed)}: some may now "
+            "be held out that were trained on. Start a new run with another --out."
+        )
 
 
 def _precision(training: TrainingSettings) -> Any:

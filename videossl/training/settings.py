@@ -52,10 +52,30 @@ class TrainingSettings:
     checkpoint_every: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("max_steps", "batch_size", "log_every", "heldout_every", "heldout_batches", "checkpoint_every"):
+        for name in (
+            "max_steps",
+            "batch_size",
+            "num_nodes",
+            "log_every",
+            "heldout_every",
+            "heldout_batches",
+            "checkpoint_every",
+        ):
             value = getattr(self, name)
             if value < 1:
                 raise UsageError(f"expected training.{name} >= 1, got {value}.")
+        for name in ("weight_decay", "warmup_steps", "num_workers"):
+            value = getattr(self, name)
+            if value < 0:
+                raise UsageError(f"expected training.{name} of 0 or more, got {value}.")
+        for name in ("learning_rate", "clip_norm"):
+            value = getattr(self, name)
+            if not 0 < value < float("inf"):
+                raise UsageError(f"expected training.{name} above 0, got {value}.")
+        if self.num_threads is not None and self.num_threads < 1:
+            raise UsageError(
+                f"expected training.num_threads >= 1 (or null, for torch's choice), got {self.num_threads}."
+            )
         if self.batch_size < 2:
             raise UsageError(
                 "expected training.batch_size >= 2, got 1: a contrastive loss compares videos with each other."

@@ -63,12 +63,26 @@ class DecordReader(VideoReader):
             raise VideoError(self.path, "was closed; open it again.")
         wanted = sorted(set(frames))
         try:
-            pictures: NDArray[np.uint8] = self._video.get_batch(wanted).asnumpy()  # (n, H, W, 3)
+            pictures = self._pictures(wanted)
         except self._errors as error:
             raise VideoError(self.path, _reason(error)) from error
         if size is not None:
             pictures = np.stack([centre_square(picture, size) for picture in pictures])
         return pictures[np.searchsorted(wanted, frames)]
+
+    def _pictures(self, wanted: list[int]) -> NDArray[np.uint8]:
+        """(n, H, W, 3).
+
+        Decord's rows are padded to 64 bytes. Where a padded row is as long as one of four channels (16 and 48 pixels
+        wide), it takes the padding for a fourth channel, and its batches fail.
+        """
+        first: NDArray[np.uint8] = self._video[wanted[0]].asnumpy()
+        if first.shape[-1] == 3:
+            batch: NDArray[np.uint8] = self._video.get_batch(wanted).asnumpy()
+            return batch
+        height, width = first.shape[:2]
+        rows = np.stack([self._video[number].asnumpy().reshape(height, -1) for number in wanted])
+        return np.ascontiguousarray(rows[:, :, : 3 * width]).reshape(len(wanted), height, width, 3)
 
     def close(self) -> None:
         """Give the file and the decoder back. May be called twice."""
