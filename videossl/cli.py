@@ -6,18 +6,19 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
-import torch
 import yaml
-from jsonargparse import ArgumentParser
 
 from videossl import __version__
 from videossl.data import Augment
 from videossl.data.settings import DataSettings
 from videossl.errors import UsageError, WorkError
+from videossl.files import check_output
+from videossl.loading import usable
 from videossl.models import WorldModel
 from videossl.objectives import Beta, MultiViewObjective
+from videossl.option_parser import Parser
 from videossl.run_directory import RunDirectory
 from videossl.training.settings import TrainingSettings
 
@@ -68,7 +69,9 @@ def pretrain(
     if goes_on and overwrite:
         raise UsageError(f"--ckpt goes on with {out} and --overwrite true deletes it. Give one of them.")
     if is_main_process() and not goes_on:
-        _check_way(out, overwrite=overwrite, marks=("config.yaml", "unreadable.csv"), remedy="go on with --ckpt last, ")
+        check_output(
+            out, overwrite=overwrite, marks=("config.yaml", "unreadable.csv"), remedy="go on with --ckpt last, "
+        )
     done = train(
         model,
         objective,
@@ -114,7 +117,7 @@ def evaluate(
     """
     from videossl.evaluation.of_run import evaluate_run
 
-    device = _usable(device)
+    device = usable(device)
     print(evaluate_run(run, twin=twin, num_contexts=num_contexts, num_samples=num_samples, seed=seed, device=device))
 
 
@@ -141,9 +144,9 @@ def extract(
     """
     from videossl.extraction.run import extract_run
 
-    device = _usable(device)
+    device = usable(device)
     RunDirectory(run).read_config()  # before anything is deleted
-    _check_way(out, overwrite=overwrite, marks=("part-00000.parquet", "_failures.csv"))
+    check_output(out, overwrite=overwrite, marks=("part-00000.parquet", "_failures.csv"))
     shutil.rmtree(out, ignore_errors=True)
     return extract_run(run, videos=videos, out=out, level=level, batch_size=batch_size, device=device)
 
@@ -165,21 +168,6 @@ VERBS: dict[str, tuple[Callable[..., int | None], str]] = {
     "extract": (extract, "write embeddings of videos as Parquet"),
     "report": (report, "make one HTML page of a run"),
 }
-
-
-class Parser(ArgumentParser):
-    """An argument parser whose complaints are one line."""
-
-    command: ClassVar[str] = "videossl"  # of this process; jsonargparse makes parsers of nested options without a name
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("allow_abbrev", False)  # a mistyped option is refused, not guessed
-        super().__init__(*args, **kwargs)
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: ARG002 - jsonargparse's signature
-        """Say what is wrong, where help is, and leave with exit code 2."""
-        print(f"{self.command}: {' '.join(message.split())} (see: {self.command} --help)", file=sys.stderr)
-        raise SystemExit(2)
 
 
 def world_parser() -> Parser:
@@ -206,10 +194,9 @@ def world_parser() -> Parser:
 def _world(args: list[str]) -> int:
     from videossl.worlds import write_world
 
-    parser = world_parser()
-    options = parser.instantiate(parser.parse_args(args))
+    _, options = world_parser().build(args)
     chosen = options[options.world]
-    _check_way(chosen.out, overwrite=chosen.overwrite, marks=("world.yaml",))
+    check_output(chosen.out, overwrite=chosen.overwrite, marks=("world.yaml",))
     shutil.rmtree(chosen.out, ignore_errors=True)
     write_world(chosen.world, chosen.out, num_videos=chosen.num_videos, seed=chosen.seed)
     print(f"wrote {chosen.num_videos} videos, truth.parquet and world.yaml: {chosen.out}")
@@ -232,12 +219,8 @@ def verb_parser(verb: str) -> Parser:
 def _run_verb(verb: str, args: list[str]) -> int:
     function, _ = VERBS[verb]
     parser = verb_parser(verb)
-    parsed = parser.parse_args(args)
-    parsed.pop("config", None)
-    try:
-        options = parser.instantiate(parsed).as_dict()
-    except Exception as error:
-        raise _said_by_us(error) from error
+    parsed, built = parser.build(args)
+    options = built.as_dict()
     if function is pretrain:
         resolved = yaml.safe_load(parser.dump(parsed, skip_unset=False))
         # So that the run can be evaluated and resumed from any folder.
@@ -247,43 +230,9 @@ def _run_verb(verb: str, args: list[str]) -> int:
     return function(**options) or 0
 
 
-def _said_by_us(error: BaseException) -> BaseException:
-    """The message of our own that jsonargparse has wrapped in others, or the error as it came."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, UsageError):
-            return cause
-        cause = cause.__cause__ or cause.__context__
-    return error
-
-
-def _usable(device: str) -> str:
-    """The device, if torch can use it here."""
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = (str(error).splitlines() or ["unknown"])[0]
-        raise UsageError(f"--device {device} cannot be used here: {reason} Use --device cpu.") from error
-    return device
-
-
 def _about(function: Callable[..., Any]) -> str:
     """What a verb does: its docstring up to the arguments."""
     return (function.__doc__ or "").split("Args:")[0].strip()
-
-
-def _check_way(out: Path, *, overwrite: bool, marks: tuple[str, ...], remedy: str = "") -> None:
-    """Make sure that `out` can be written: absent, empty, or an earlier result that may be replaced.
-
-    Only folders that hold one of `marks` may be: anything else is not ours.
-    """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    ours = out.is_dir() and any((out / mark).exists() for mark in marks)
-    if not ours:
-        raise UsageError(f"{out} exists and is not what this command writes. Choose another --out.")
-    if not overwrite:
-        raise UsageError(f"{out} exists. Choose another --out, {remedy}or replace it with --overwrite true.")
 
 
 def _usage() -> str:

@@ -1,10 +1,12 @@
-"""Write files so that a reader sees the old one or the new one, never half of one."""
+"""Write files so that a reader sees the old one or the new one, never half of one; and only where they may go."""
 
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from videossl.errors import UsageError
 
 
 @contextmanager
@@ -26,3 +28,24 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_output(out: Path, *, overwrite: bool, marks: tuple[str, ...], remedy: str = "") -> None:
+    """Make sure that `out` can be written: absent, empty, or an earlier result that may be replaced.
+
+    Args:
+        out: Folder that a command shall write.
+        overwrite: Whether an earlier result may be replaced.
+        marks: Files by which an earlier result is known; a folder without any of them is somebody else's.
+        remedy: What else can be done about an earlier result; ends with ", ".
+
+    Raises:
+        UsageError: Something is there that must not be replaced.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    ours = out.is_dir() and any((out / mark).exists() for mark in marks)
+    if not ours:
+        raise UsageError(f"{out} exists and is not what this command writes. Choose another --out.")
+    if not overwrite:
+        raise UsageError(f"{out} exists. Choose another --out, {remedy}or replace it with --overwrite true.")

@@ -96,3 +96,15 @@ def load(run: Path | str, *, device: torch.device | str = "cpu") -> WorldModel:
         reason = " ".join(str(error).split()[:30])
         raise UsageError(f"{directory.weights} is of another model than {directory.config} says: {reason}") from error
     return model.to(device).eval().requires_grad_(False)
+
+
+def usable(device: str) -> str:
+    """The device, if torch can use it here."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = (str(error).splitlines() or ["unknown"])[0]
+        raise UsageError(
+            f"--device {device} cannot be used here: {reason.rstrip(chr(46))}. Use --device cpu."
+        ) from error
+    return device

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from videossl.errors import UsageError
-from videossl.models.heads import mlp
+from videossl.models.heads import mlp, reset_mlp
 
 
 def _state_and_latent(state: Tensor, latent: Tensor | None, latent_dim: int) -> Tensor:
@@ -39,13 +39,7 @@ class MLPEditor(nn.Module):
 
     def reset_parameters(self) -> None:
         """Start as the identity, so that training begins at the objective without a latent."""
-        for layer in self.net:
-            if isinstance(layer, nn.Linear | nn.LayerNorm):
-                layer.reset_parameters()
-        last = self.net[-1]
-        assert isinstance(last, nn.Linear)  # by construction; for the type checker
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        reset_mlp(self.net, zero_output=True)
 
     def forward(self, state: Tensor, latent: Tensor | None) -> Tensor:
         """state (..., D) of unit norm, latent (..., R) or None -> (..., D), not normalised."""

@@ -14,6 +14,16 @@ def mlp(in_dim: int, hidden_dim: int, out_dim: int, *, num_hidden: int = 1) -> n
     return nn.Sequential(*layers, nn.Linear(hidden_dim, out_dim))
 
 
+def reset_mlp(net: nn.Sequential, *, zero_output: bool) -> None:
+    """Draw fresh weights for a net of `mlp`; with `zero_output` it says 0 whatever comes in."""
+    for layer in net:
+        if isinstance(layer, nn.Linear | nn.LayerNorm):
+            layer.reset_parameters()
+    if zero_output:
+        for parameter in net[-1].parameters():
+            nn.init.zeros_(parameter)
+
+
 class MLPProjector(nn.Module):
     """Project representations with an MLP.
 

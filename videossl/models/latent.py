@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from videossl.errors import UsageError
-from videossl.models.heads import mlp
+from videossl.models.heads import mlp, reset_mlp
 
 LOG_VARIANCE_LIMIT = 10.0  # as published: keeps exp() finite whatever the network says
 
@@ -54,14 +54,8 @@ class GaussianLatent(nn.Module):
 
     def reset_parameters(self) -> None:
         """Start with a prior that is standard normal for every context."""
-        for net in (self.posterior_net, self.prior_net):
-            for layer in net:
-                if isinstance(layer, nn.Linear | nn.LayerNorm):
-                    layer.reset_parameters()
-        last = self.prior_net[-1]
-        assert isinstance(last, nn.Linear)  # by construction; for the type checker
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        reset_mlp(self.posterior_net, zero_output=False)
+        reset_mlp(self.prior_net, zero_output=True)
 
     def posterior(self, context: Tensor, future: Tensor) -> DiagonalGaussian:
         """q(r | context, future); both (..., D) of unit norm."""

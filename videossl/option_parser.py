@@ -1,0 +1,49 @@
+"""Read a command line into typed options; what is wrong with it is said in one line."""
+
+import sys
+from typing import Any, ClassVar, NoReturn
+
+from jsonargparse import ArgumentParser, Namespace
+
+from videossl.errors import UsageError
+
+
+class Parser(ArgumentParser):
+    """An argument parser whose complaints are one line."""
+
+    command: ClassVar[str] = "videossl"  # of this process; jsonargparse makes parsers of nested options without a name
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("allow_abbrev", False)  # a mistyped option is refused, not guessed
+        super().__init__(*args, **kwargs)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: ARG002 - jsonargparse's signature
+        """Say what is wrong, where help is, and leave with exit code 2."""
+        print(f"{self.command}: {' '.join(message.split())} (see: {self.command} --help)", file=sys.stderr)
+        raise SystemExit(2)
+
+    def build(self, args: list[str]) -> tuple[Namespace, Namespace]:
+        """Parse a command line.
+
+        Returns:
+            The options as written, and with the objects made that they describe.
+
+        Raises:
+            UsageError: What the constructor of one of the objects says.
+        """
+        parsed = self.parse_args(args)
+        parsed.pop("config", None)
+        try:
+            return parsed, self.instantiate(parsed)
+        except Exception as error:
+            raise _said_by_us(error) from error
+
+
+def _said_by_us(error: BaseException) -> BaseException:
+    """The message of our own that jsonargparse has wrapped in others, or the error as it came."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UsageError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return error
