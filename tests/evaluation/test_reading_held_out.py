@@ -77,7 +77,7 @@ def test_no_training_video_is_opened():
 
 
 def test_every_video_is_opened_once():
-    read(max_contexts=1000)
+    read(num_contexts=1000)
     assert len(PaintedReader.opened) == len(set(PaintedReader.opened))
 
 
@@ -112,9 +112,9 @@ def test_fewer_contexts_than_would_fit_are_spread_over_the_whole_video():
 
 
 def test_too_many_videos_are_thinned_and_counted():
-    held_out = read(index(20), max_contexts=12)
+    held_out = read(index(20), num_contexts=12)
     assert len(held_out) == len(set(held_out.videos.tolist())) == 12
-    assert held_out.notes[0] == "8 of 20 held-out videos, to keep within max_contexts"
+    assert held_out.notes[0] == "8 of 20 held-out videos, to keep within num_contexts"
 
 
 def test_memory_is_bounded_and_what_is_left_out_is_said():
@@ -124,7 +124,7 @@ def test_memory_is_bounded_and_what_is_left_out_is_said():
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"max_contexts": 0}, "0 by max_contexts"), ({"max_gib": 0}, "0 by max_")]
+    ("options", "message"), [({"num_contexts": 0}, "0 by num_contexts"), ({"max_gib": 0}, "0 by max_")]
 )
 def test_no_room_for_contexts_is_wrong_use(options, message):
     with pytest.raises(UsageError, match=message):

@@ -56,7 +56,7 @@ def evaluate_run(
         settings.reader,
         frame_size=settings.frame_size,
         world=_world_of(settings.videos),
-        max_contexts=num_contexts,
+        num_contexts=num_contexts,
         seed=seed,
     )
     metrics = evaluate(

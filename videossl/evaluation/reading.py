@@ -31,7 +31,7 @@ def read_held_out(
     *,
     frame_size: int,
     world: tuple[World, Truth] | None = None,
-    max_contexts: int = 256,
+    num_contexts: int = 256,
     num_decoys: int = 8,
     num_probe_clips: int = 4096,
     max_gib: float = 4.0,
@@ -49,7 +49,7 @@ def read_held_out(
         reader: Class that decodes.
         frame_size: Side of the frames that the model was trained on.
         world: The world and the truth of the videos' files (`worlds.load_world`); None for real video.
-        max_contexts: At most so many; more held-out videos than that are left out, chosen by the seed, and counted.
+        num_contexts: At most so many; more held-out videos than that are left out, chosen by the seed, and counted.
         num_decoys: Decoys of each context in real video, at most.
         num_probe_clips: Fresh videos of the world for the probes and for learning to read motion.
         max_gib: Memory for the clips of contexts in GiB; fewer contexts are read where they do not fit, and counted.
@@ -68,8 +68,8 @@ def read_held_out(
     videos = _long_enough(videos, planner, notes)
     clips_each = 2 + (num_decoys if world is None else world[0].num_branches * 4)
     affordable = int(max_gib * GIB / (clips_each * planner.num_frames * 3 * frame_size**2))
-    limit = min(max_contexts, affordable)
-    why = "num_contexts" if limit == max_contexts else f"max_gib={max_gib:g}"
+    limit = min(num_contexts, affordable)
+    why = "num_contexts" if limit == num_contexts else f"max_gib={max_gib:g}"
     if limit < MINIMUM_CONTEXTS:
         raise UsageError(f"an evaluation needs at least {MINIMUM_CONTEXTS} contexts, got {limit} by {why}. Raise it.")
     if world is None:
