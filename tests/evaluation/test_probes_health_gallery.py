@@ -7,7 +7,7 @@ from fake_models import D, KnowingModel, M, little_probe, little_world, real_vid
 
 from videossl.evaluation.bootstrap import NUM_RESAMPLES, Bootstrap
 from videossl.evaluation.gallery import gallery, principal_plane, write_gallery
-from videossl.evaluation.health import active_units, effective_rank, embedding_std, health, kl_per_unit
+from videossl.evaluation.health import active_units, health, kl_per_unit
 from videossl.evaluation.predictors import prior_samples
 from videossl.evaluation.probes import Ridge, probe, probes, split_by_video
 from videossl.evaluation.space import embed_space
@@ -60,18 +60,6 @@ def test_few_clips_are_not_probed_and_said_so():
     entries, skipped = probes(model, model.reinitialised(0), little_probe(20), seed=0)
     assert entries == []
     assert skipped[0].startswith("probes: they need at least 40 clips")
-
-
-def test_embedding_std_is_one_on_the_whole_sphere_and_zero_at_a_point():
-    assert embedding_std(noise(20_000, 16)) == pytest.approx(1, abs=0.01)
-    assert embedding_std(torch.ones(100, 16)) == pytest.approx(0, abs=1e-6)
-
-
-def test_effective_rank_counts_the_directions_in_use():
-    plane = torch.zeros(5000, 16)
-    plane[:, :3] = noise(5000, 3)
-    assert effective_rank(plane) == pytest.approx(3, abs=0.01)
-    assert effective_rank(torch.ones(100, 16)) == pytest.approx(1, abs=0.01)
 
 
 def test_kl_is_that_of_torch():

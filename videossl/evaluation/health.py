@@ -10,31 +10,14 @@ from videossl.evaluation.predictors import posterior_samples, prior_samples
 from videossl.evaluation.protocol import FutureModel, device_of
 from videossl.evaluation.shapes import distances, unit
 from videossl.evaluation.space import Space
-
-ACTIVE_NATS = 0.01
-COLLAPSED_STD = 0.1
-COLLAPSED_RANK = 3.0
-DEAD_NATS = 0.05
-
-
-def embedding_std(embeddings: Tensor) -> float:
-    """Deviation of normalised embeddings (n, D), mean over coordinates, times sqrt(D).
-
-    1 where they fill the sphere evenly, 0 where they are all the same.
-    """
-    points = unit(embeddings)
-    return float(points.std(dim=0, correction=0).mean() * points.shape[1] ** 0.5)
-
-
-def effective_rank(embeddings: Tensor) -> float:
-    """RankMe (Garrido et al., arXiv:2210.02885) of centred, normalised embeddings (n, D), from 1 to min(n - 1, D).
-
-    The exponential of the entropy of the singular values divided by their sum.
-    """
-    points = unit(embeddings).double()
-    singular = torch.linalg.svdvals(points - points.mean(dim=0))
-    shares = singular / singular.sum().clamp_min(1e-12)
-    return float(torch.exp(-torch.xlogy(shares, shares).sum()))
+from videossl.objectives.collapse import (
+    ACTIVE_NATS,
+    COLLAPSED_RANK,
+    COLLAPSED_STD,
+    DEAD_NATS,
+    effective_rank,
+    embedding_std,
+)
 
 
 def kl_per_unit(mean: Tensor, log_variance: Tensor, prior_mean: Tensor, prior_log_variance: Tensor) -> Tensor:
@@ -96,7 +79,7 @@ def health(
         The entry `health` of `metrics.json`.
     """
     points = torch.cat([space.contexts, space.futures])
-    std, rank = embedding_std(points), effective_rank(points)
+    std, rank = float(embedding_std(points)), float(effective_rank(points))
     found: dict[str, Any] = {
         "embedding_std": std,
         "effective_rank": rank,

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from videossl.errors import UsageError
 from videossl.objectives.base import Loss, MultiViewObjective
 from videossl.objectives.beta import Beta
+from videossl.objectives.collapse import ACTIVE_NATS
 from videossl.objectives.contrast import at_least_float32, unit
 from videossl.objectives.latent import gaussian_sample, kl_per_dimension
 from videossl.objectives.view_graph import ViewGraph, take
-
-ACTIVE_NATS = 0.01
 
 
 class Gaussian(Protocol):

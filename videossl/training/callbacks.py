@@ -14,6 +14,7 @@ from torch import Tensor
 
 from videossl.errors import WorkError
 from videossl.files import replacing
+from videossl.objectives.collapse import COLLAPSED_RANK, COLLAPSED_STD, DEAD_NATS
 from videossl.types import Failure, ViewBatch
 
 
@@ -95,9 +96,9 @@ class CollapseWatch(Callback):
     """
 
     LIMITS = (  # metric, smallest healthy value, what it means
-        ("train/embedding_std", 0.1, "the embeddings are collapsing: all videos get nearly the same one"),
-        ("train/effective_rank", 2.0, "the embeddings are collapsing onto a line: their effective rank is below 2"),
-        ("train/kl_nats", 0.05, "the latent is dead: the posterior tells nothing that the prior does not"),
+        ("train/embedding_std", COLLAPSED_STD, "the embeddings are collapsing: all videos get nearly the same one"),
+        ("train/effective_rank", COLLAPSED_RANK, "the embeddings are collapsing onto a few directions"),
+        ("train/kl_nats", DEAD_NATS, "the latent is dead: the posterior tells nothing that the prior does not"),
         ("train/active_units", 1.0, "the latent is dead: no coordinate of it carries information"),
     )
 

@@ -1,7 +1,5 @@
 """One step of training: views -> embeddings -> objective."""
 
-import torch
-import torch.nn.functional as F
 from einops import rearrange
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -10,6 +8,7 @@ from torch import Tensor, nn
 from videossl.data import Augment
 from videossl.models import WorldModel
 from videossl.objectives import AdaSSL, Beta, Loss, MultiViewObjective
+from videossl.objectives.collapse import effective_rank, embedding_std
 from videossl.training.optimizer import adamw, warmup_cosine
 from videossl.training.settings import TrainingSettings
 from videossl.types import ViewBatch
@@ -50,7 +49,8 @@ class Pretraining(LightningModule):
         loss, embeddings = self._loss(batch)
         logged = {f"train/{name}": value for name, value in scalars(loss.terms).items()}
         if self.trainer.global_step % self.settings.log_every == 0:
-            logged |= spread(embeddings)
+            contexts = embeddings[0].detach().cpu()  # (B, D); some devices have no float64
+            logged |= {"train/embedding_std": embedding_std(contexts), "train/effective_rank": effective_rank(contexts)}
         self.log_dict(logged, batch_size=len(batch))
         self.log("train/loss", loss.total.detach(), prog_bar=True, batch_size=len(batch))
         return loss.total
@@ -95,23 +95,3 @@ def scalars(terms: dict[str, Tensor]) -> dict[str, Tensor]:
     single = {name: term for name, term in terms.items() if term.ndim == 0}
     several = {name: term for name, term in terms.items() if term.ndim == 1}
     return single | {f"{name}/{pair}": value for name, term in several.items() for pair, value in enumerate(term)}
-
-
-@torch.no_grad()
-def spread(embeddings: Tensor) -> dict[str, Tensor]:
-    """How far embeddings (V, B, D) are from having collapsed.
-
-    Returns:
-        `train/embedding_std`: deviation over the batch of normalised embeddings times sqrt(D), mean over coordinates:
-        1 where they fill the sphere evenly, 0 where they are all the same. `train/effective_rank`: exponential of the
-        entropy of the normalised singular values (RankMe, arXiv:2210.02885), from 1 to min(B, D).
-    """
-    first = F.normalize(embeddings[0].float(), dim=-1)  # (B, D)
-    centred = first - first.mean(dim=0)
-    singular = torch.linalg.svdvals(centred)
-    shares = singular / singular.sum().clamp_min(1e-12)
-    entropy = -(shares * shares.clamp_min(1e-12).log()).sum()
-    return {
-        "train/embedding_std": centred.square().mean(dim=0).sqrt().mean() * first.shape[1] ** 0.5,
-        "train/effective_rank": entropy.exp(),
-    }
