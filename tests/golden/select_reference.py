@@ -9,23 +9,30 @@ from pathlib import Path
 
 import numpy as np
 
-WANTED = {  # file -> (beginnings of case names, beginnings of keys); an empty beginning takes all
-    "multiview.npz": ([""], ["z", "tau", "mvinfonce.", "mvinfonce_crossview.", "ntxent_pwe."]),
-    "adassl_ntxent.npz": ([""], ["cont", "targ", "tau", "weight", "noclamp_"]),
-    "adassl_latent.npz": ([""], [""]),
-    "adassl_model.npz": (["c00", "c01", "c02", "s"], [""]),
+WANTED = {  # file -> (beginnings of case names, beginnings of keys, keys left out); an empty beginning takes all
+    "multiview.npz": ([""], [""], ["pvc_arithmetic_official"]),  # what its README says not to imitate
+    "adassl_ntxent.npz": ([""], [""], []),
+    "adassl_latent.npz": ([""], [""], []),
+    "adassl_model.npz": ([""], [""], []),
+    "byol.npz": ([""], [""], []),
+    "xclr.npz": ([""], [""], []),
+    "factorcl_critics.npz": ([""], [""], []),
+    "factorcl_composed.npz": ([""], [""], []),
 }
 
 
 def select(full: Path, out: Path) -> None:
     """Write the wanted part of every file of `full` into `out`."""
-    for name, (case_starts, key_starts) in WANTED.items():
+    for name, (case_starts, key_starts, left_out) in WANTED.items():
         with np.load(full / name, allow_pickle=False) as arrays:
             cases = [str(case) for case in arrays["cases"] if str(case).startswith(tuple(case_starts))]
             kept = {
                 key: arrays[key]
                 for key in arrays.files
-                if "/" in key and key.split("/")[0] in cases and key.split("/")[1].startswith(tuple(key_starts))
+                if "/" in key
+                and key.split("/")[0] in cases
+                and key.split("/")[1].startswith(tuple(key_starts))
+                and not key.split("/")[1].startswith(tuple(left_out))
             }
             meta = json.loads(str(arrays["meta"]))
         meta["notes"] = {case: meta["notes"].get(case, "") for case in cases}

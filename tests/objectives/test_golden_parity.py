@@ -168,7 +168,7 @@ class PublishedEditor(nn.Module):
         return each_pair(self.editor, torch.cat([state, latent], dim=-1))
 
 
-@pytest.mark.parametrize("case", cases("adassl_model.npz", "c"))
+@pytest.mark.parametrize("case", [case for case in cases("adassl_model.npz") if case.endswith("-v")])
 def test_a_complete_step_of_the_variational_variant_is_the_published_one(case: str) -> None:
     reference = load("adassl_model.npz", case)
     inputs = {name: reference[name].requires_grad_() for name in ("x", "y", "x_aug", "y_aug")}

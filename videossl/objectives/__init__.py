@@ -1,7 +1,7 @@
 """Training objectives: mathematics on embeddings. Public names only; torch is the only requirement."""
 
 from videossl.objectives.adassl import AdaSSL, Editor, Gaussian, Latent
-from videossl.objectives.base import Loss, MultiViewObjective
+from videossl.objectives.base import Loss, MultiViewObjective, TeacherObjective
 from videossl.objectives.beta import Beta, FixedBeta, InformationBudget
 from videossl.objectives.info_nce import info_nce
 from videossl.objectives.latent import (
@@ -12,6 +12,7 @@ from videossl.objectives.latent import (
     kl_per_dimension,
 )
 from videossl.objectives.mv_infonce import MVInfoNCE, mv_infonce
+from videossl.objectives.temperature import LearnedTemperature
 from videossl.objectives.view_graph import Graph, ViewGraph, view_graph
 
 __all__ = [
@@ -23,9 +24,11 @@ __all__ = [
     "Graph",
     "InformationBudget",
     "Latent",
+    "LearnedTemperature",
     "Loss",
     "MVInfoNCE",
     "MultiViewObjective",
+    "TeacherObjective",
     "ViewGraph",
     "expected_open_gates",
     "gate_sample",

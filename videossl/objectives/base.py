@@ -32,3 +32,14 @@ class MultiViewObjective(nn.Module, ABC):
     @abstractmethod
     def forward(self, embeddings: Tensor, predictions: Tensor | None = None) -> Loss:
         """Raw embeddings (V, B, D) and, if the anchors are edited, one prediction a pair (P, B, D)."""
+
+
+class TeacherObjective(MultiViewObjective):
+    """An objective whose targets come from a teacher: a slowly following copy of the encoder (`ema.py`)."""
+
+    @abstractmethod
+    def forward(self, embeddings: Tensor, predictions: Tensor | None = None, *, targets: Tensor | None = None) -> Loss:
+        """As `MultiViewObjective`, with the teacher's raw embeddings (V, B, D).
+
+        `targets` None: the embeddings themselves, without gradient.
+        """

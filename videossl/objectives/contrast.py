@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videossl.errors import UsageError
+from videossl.objectives.temperature import Temperature, value_of
 
 
 @contextmanager
@@ -30,6 +31,26 @@ def at_least_float32(values: Tensor) -> Tensor:
 def unit(embeddings: Tensor) -> Tensor:
     """x / max(||x||, 1e-12) over the last axis, in float32 at least."""
     return F.normalize(at_least_float32(embeddings), dim=-1, eps=1e-12)
+
+
+def scaled(embeddings: Tensor, temperature: Temperature) -> Tensor:
+    """Embeddings of unit norm over sqrt(tau), so that inner products of two of them are logits.
+
+    Args:
+        embeddings: (..., D), raw.
+        temperature: tau > 0; one of shape (D,) weighs the dimensions by 1 / tau_d.
+
+    Returns:
+        Tensor of shape (..., D), in float32 at least.
+    """
+    points = unit(embeddings)
+    tau = value_of(temperature)
+    return points / (tau.to(points.dtype).sqrt() if isinstance(tau, Tensor) else tau**0.5)
+
+
+def logit_bound(temperature: Temperature) -> float | None:
+    """Upper limit of the logits of `scaled` embeddings, 1 / tau; None where it is not known without a look."""
+    return 1 / temperature if isinstance(temperature, int | float) else None
 
 
 def aligned_logits(anchors: Tensor, targets: Tensor, temperature: float | Tensor) -> Tensor:
@@ -60,16 +81,6 @@ def softplus(values: Tensor) -> Tensor:
     too much for float64.
     """
     return F.softplus(values, threshold=40.0)
-
-
-def check_temperature(temperature: float | Tensor) -> None:
-    """A number must be positive; a tensor (a learned temperature) is not looked at, which would stop the device.
-
-    Raises:
-        UsageError: It is not.
-    """
-    if not isinstance(temperature, Tensor) and not 0 < temperature < float("inf"):
-        raise UsageError(f"expected a temperature > 0, got {temperature}. Common values are 0.05 to 0.5.")
 
 
 def check_batch(num_videos: int) -> None:

@@ -6,12 +6,12 @@ from videossl.errors import UsageError
 from videossl.objectives.contrast import (
     aligned_logits,
     check_batch,
-    check_temperature,
     full_precision,
     log_negatives,
     softplus,
     unit,
 )
+from videossl.objectives.temperature import check_temperature
 
 
 def info_nce(anchors: Tensor, positives: Tensor, *, temperature: float | Tensor) -> Tensor:

@@ -28,12 +28,12 @@ from videossl.objectives.base import Loss, MultiViewObjective
 from videossl.objectives.contrast import (
     aligned_logits,
     check_batch,
-    check_temperature,
     full_precision,
     log_negatives,
     softplus,
     unit,
 )
+from videossl.objectives.temperature import check_temperature
 from videossl.objectives.view_graph import Graph, ViewGraph, take
 
 Alignment = Literal["mean_of_logs", "log_of_sum"]
