@@ -9,21 +9,22 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "videossl"
-ROOMS = {"data", "worlds", "models", "objectives", "training", "evaluation", "extraction", "report"}
+ROOMS = {"data", "worlds", "transition", "models", "objectives", "training", "evaluation", "extraction", "report"}
 # Modules of the package that a room may import besides its own. Rooms that are not here stand above all doors.
 SHARED = {"types", "errors", "files", "progress"}
 MAY_IMPORT = {
     "data": SHARED,
     "worlds": SHARED,
-    "models": SHARED,
-    "objectives": SHARED,
+    "transition": {"errors"},
+    "models": SHARED | {"transition"},
+    "objectives": {"errors", "transition"},
     "evaluation": ROOMS - {"training", "report", "extraction"} | SHARED | {"run_directory", "loading"},
     "extraction": ROOMS - {"training", "report", "evaluation"} | SHARED | {"run_directory", "loading"},
     "report": SHARED | {"run_directory"},
     "training": ROOMS - {"report", "extraction"} | SHARED | {"run_directory", "loading"},
 }
 # What rooms of pure mathematics may import from outside the package, besides the standard library.
-MAY_IMPORT_FROM_OUTSIDE = {"objectives": {"torch"}, "models": {"torch", "einops"}}
+MAY_IMPORT_FROM_OUTSIDE = {"transition": {"torch"}, "objectives": {"torch"}, "models": {"torch", "einops"}}
 # Heavy or fragile libraries -> the files and folders that may import them at all.
 CONFINED = {
     "lightning": ["training", "cli.py"],
@@ -45,7 +46,7 @@ HEAVY = {"lightning", "decord", "torchcodec", "matplotlib", "tensorboard", "av",
 LIGHT = {
     "videossl": HEAVY,
     "videossl.models": HEAVY,
-    "videossl.objectives": HEAVY,
+    "videossl.objectives": HEAVY | {"einops", "torchmetrics", "safetensors", "jsonargparse"},
     "videossl.cli": {"lightning", "decord", "torchcodec", "matplotlib", "tensorboard"},
 }
 
@@ -136,6 +137,10 @@ def test_every_folder_of_the_package_has_its_doors_in_this_file() -> None:
         ("models/heads.py", "from videossl.types import Embeddings\nimport numpy"),
         ("models/heads.py", "if TYPE_CHECKING:\n    from videossl.objectives import Loss"),
         ("objectives/base.py", "from einops import rearrange"),
+        ("objectives/base.py", "from videossl.types import Embeddings"),
+        ("transition/gaussian.py", "from videossl.models import WorldModel"),
+        ("transition/gaussian.py", "from videossl.objectives import Loss"),
+        ("transition/gaussian.py", "import numpy"),
         ("worlds/digits.py", "import importlib\nimportlib.import_module('videossl.data.index')"),
         ("evaluation/run.py", "from videossl.training import pretraining"),
         ("extraction/extract.py", "from videossl.training.optimizer import weight_decay_groups"),
@@ -161,6 +166,8 @@ def test_an_import_through_a_closed_door_is_seen(path: str, source: str) -> None
         ("data/decode/pyav.py", "import av\nfrom .base import VideoReader\nfrom videossl.errors import WorkError"),
         ("data/decode/decord.py", "class A:\n    def open(self):\n        import decord"),
         ("worlds/video_file.py", "import av"),
+        ("models/heads.py", "from videossl.transition.networks import mlp"),
+        ("objectives/adassl.py", "from videossl.transition import GaussianLatent"),
         ("cli.py", "def pretrain():\n    import lightning\n    from videossl.training import pretrain"),
         ("extraction/extract.py", "from videossl import __version__\nfrom videossl.data.index import VideoIndex"),
         ("report/page.py", "import matplotlib.pyplot as plt\nfrom videossl.run_directory import RunDirectory"),
@@ -181,6 +188,18 @@ def run_python(code: str) -> str:
 def test_importing_it_brings_nothing_heavy(imported: str) -> None:
     code = f"import {imported}, sys; print(*sorted({LIGHT[imported]!r} & sys.modules.keys()))"
     assert run_python(code).split() == []
+
+
+def test_importing_the_objectives_brings_torch_and_the_standard_library_only() -> None:
+    code = (
+        "import sys, torch; before = set(sys.modules); import videossl.objectives;"
+        "print(*sorted(sys.modules.keys() - before))"
+    )
+    brought = run_python(code).split()
+    outside = {name.split(".")[0] for name in brought} - {"videossl", "torch"} - sys.stdlib_module_names
+    inside = {name.split(".")[1] for name in brought if name.startswith("videossl.")}
+    assert outside == set()
+    assert inside == {"errors", "objectives", "transition"}
 
 
 def test_importing_videossl_takes_under_two_seconds_after_torch() -> None:

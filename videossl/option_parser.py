@@ -33,6 +33,10 @@ class Parser(ArgumentParser):
         """
         parsed = self.parse_args(args)
         parsed.pop("config", None)
+        if (seed := parsed.get("seed")) is not None:
+            import torch
+
+            torch.manual_seed(seed)  # some objects draw weights when they are made
         try:
             return parsed, self.instantiate(parsed)
         except Exception as error:

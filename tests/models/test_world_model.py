@@ -2,16 +2,30 @@ from functools import partial
 
 import pytest
 import torch
+from command_line import REPOSITORY, SMALL, videossl
 
-from videossl.models import AdditiveEditor, GaussianLatent, MLPEditor, MLPProjector, VideoTransformer, WorldModel
+from videossl.errors import UsageError
+from videossl.evaluation.of_run import evaluate_run
+from videossl.loading import load
+from videossl.models import (
+    AdditiveEditor,
+    GaussianLatent,
+    LowRankEditor,
+    MLPEditor,
+    MLPProjector,
+    SparseGate,
+    VideoTransformer,
+    WorldModel,
+)
+from videossl.objectives import AdaSSL, FixedBeta, MVInfoNCE
 
 
-def world_model(latent_dim=3, editor=MLPEditor, pooling="mean", seed=0):
+def world_model(latent_dim=3, editor=MLPEditor, pooling="mean", seed=0, latent=GaussianLatent):
     torch.manual_seed(seed)
     model = WorldModel(
         VideoTransformer(width=24, depth=1, num_heads=2, patch_size=4),
         partial(MLPProjector, embedding_dim=6, hidden_dim=16),
-        partial(GaussianLatent, latent_dim=latent_dim, hidden_dim=16) if latent_dim else None,
+        partial(latent, latent_dim=latent_dim, hidden_dim=16) if latent_dim else None,
         editor,
         pooling,
     )
@@ -139,3 +153,61 @@ def test_a_latent_without_an_editor_is_refused():
 def test_a_model_without_a_latent_has_none_to_infer():
     with pytest.raises(ValueError, match="no latent"):
         world_model(latent_dim=0).infer_latent(frames(), frames())
+
+
+def sparse_world_model():
+    return world_model(latent=SparseGate, editor=LowRankEditor)
+
+
+def test_a_sparse_latent_is_zero_or_the_value_behind_its_gate():
+    model = sparse_world_model()
+    state, future = (model.embed(frames(16, seed=seed)).embedding for seed in (1, 2))
+    r, gates = model.infer_latent(state, future), model.latent.gates(state, future)
+    torch.testing.assert_close(r, torch.where(gates.logits > 0, gates.values, 0.0))
+    assert 0 < (r == 0).float().mean() < 1
+    torch.testing.assert_close(r, model.infer_latent(frames(16, seed=1), frames(16, seed=2)))
+
+
+def test_futures_predicted_with_a_sparse_latent_that_has_seen_them_differ_by_their_gates():
+    model = sparse_world_model()
+    futures = model.posterior_futures(frames(seed=1), frames(seed=2), num_samples=20)
+    assert futures.shape == (2, 20, 6)
+    torch.testing.assert_close(futures.norm(dim=-1), torch.ones(2, 20))
+    assert 1 < len(futures[0].unique(dim=0)) <= 2**3
+
+
+@pytest.mark.parametrize(
+    "foresee",
+    [
+        lambda m: m.sample_futures(frames(), num_samples=2),
+        lambda m: m.mean_future(frames()),
+        lambda m: m.latent_distributions(m.embed(frames()).embedding, m.embed(frames()).embedding),
+        lambda m: m.check_prior(),
+    ],
+)
+def test_a_sparse_latent_says_in_one_line_that_it_cannot_foresee(foresee):
+    with pytest.raises(UsageError, match=r"sparse and has no prior.*Ask embed or infer_latent") as error:
+        foresee(sparse_world_model())
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("latent", "editor"), [(GaussianLatent, MLPEditor), (SparseGate, LowRankEditor)])
+def test_every_weight_of_a_model_with_a_latent_is_trained(latent, editor):
+    model = world_model(latent=latent, editor=editor).train()
+    clips = torch.stack([frames(4, seed=1), frames(4, seed=2)], dim=1).float() / 255
+    step = AdaSSL(MVInfoNCE(), model.latent, model.editor, FixedBeta(0.1))
+    step(model.embed_views(clips)[1]).total.backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
+
+
+def test_a_sparse_model_is_trained_from_the_command_line_and_evaluation_says_what_it_cannot(small_world, tmp_path):
+    run, config = tmp_path / "sparse", REPOSITORY / "configs/pretrain/quickstart.yaml"
+    parts = ("--model.latent", "videossl.models.SparseGate", "--model.editor", "videossl.models.LowRankEditor")
+    done = videossl("pretrain", "--config", config, "--data.videos", small_world, "--out", run, *SMALL, *parts)
+    assert done.returncode == 0, done.stderr
+    assert "train/open_gates_per_pair/0" in (run / "metrics.csv").read_text().splitlines()[0]
+    model = load(run)
+    assert isinstance(model.latent, SparseGate)
+    assert model.embed(torch.zeros(1, 4, 3, 48, 48, dtype=torch.uint8)).embedding.shape == (1, 64)
+    with pytest.raises(UsageError, match="sparse and has no prior"):
+        evaluate_run(run)

@@ -1,13 +1,40 @@
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from no_waiting import NothingWaits
 from torch import Tensor, nn
 
 from videossl.errors import UsageError
-from videossl.objectives import AdaSSL, FixedBeta, InformationBudget, MVInfoNCE, kl_divergence
+from videossl.objectives import (
+    AdaSSL,
+    Beta,
+    FixedBeta,
+    GaussianLatent,
+    InformationBudget,
+    LearnedTemperature,
+    LowRankEditor,
+    MLPEditor,
+    MultiViewObjective,
+    MVInfoNCE,
+    SparseGate,
+    ViewGraph,
+    kl_divergence,
+)
+from videossl.objectives.an_info_nce import AnInfoNCE
+from videossl.objectives.dino import DINO
+from videossl.objectives.distillation import Distillation
+from videossl.objectives.h_info_nce import HInfoNCE
+from videossl.objectives.info_nce import InfoNCE
+from videossl.objectives.latent import balanced_kl
+from videossl.objectives.mv_dhel import MVDHEL
+from videossl.objectives.prediction import Prediction
+from videossl.objectives.sigreg import SIGReg
+from videossl.objectives.vicreg import VarianceCovariance, VICReg
+from videossl.objectives.x_sample import XSample
 
 D, R = 6, 3
 FORMS = [("mean_of_logs", "per_pair"), ("mean_of_logs", "joint"), ("log_of_sum", "joint")]
@@ -47,6 +74,49 @@ def identity(state: Tensor, latent: Tensor | None) -> Tensor:
     return state
 
 
+def teacher(z: Tensor) -> dict[str, Tensor]:
+    return {"targets": (z + 0.3 * z.roll(1, dims=1)).detach()}
+
+
+def closeness(z: Tensor) -> dict[str, Tensor]:
+    return {"similarity": torch.cosine_similarity(z[0, :, None], z[0, None], dim=-1).detach()}
+
+
+def nothing(z: Tensor) -> dict[str, Tensor]:
+    return {}
+
+
+# Every objective that AdaSSL stands on, and what it is given by name.
+OBJECTIVES: dict[str, tuple[Callable[[], MultiViewObjective], Callable[[Tensor], dict[str, Tensor]]]] = {
+    **{
+        f"mv_infonce_{'_'.join(form)}_{graph}": (lambda f=form, g=graph: MVInfoNCE(0.2, g, *f), nothing)
+        for form in FORMS
+        for graph in ("all", "forward")
+    },
+    "mv_infonce_same_view": (lambda: MVInfoNCE(0.2, same_view_negatives=True), nothing),
+    "mv_infonce_learned_temperature": (lambda: MVInfoNCE(LearnedTemperature(0.2)), nothing),
+    "mv_dhel": (lambda: MVDHEL(0.2), nothing),
+    "info_nce": (lambda: InfoNCE(0.2, "forward"), nothing),
+    "an_info_nce": (lambda: AnInfoNCE(D, 0.2), nothing),
+    "h_info_nce": (lambda: HInfoNCE(D, hidden_dim=8, temperature=0.2), nothing),
+    "x_sample_identity": (lambda: XSample(0.2), nothing),
+    "x_sample": (lambda: XSample(0.2), closeness),
+    "distillation": (lambda: Distillation(D, hidden_dim=8), teacher),
+    "distillation_without_teacher": (lambda: Distillation(), nothing),
+    "dino": (lambda: DINO(D), teacher),
+    "prediction": (lambda: Prediction(), teacher),
+    "prediction_variance_covariance": (lambda: Prediction(VarianceCovariance()), nothing),
+    "prediction_sigreg": (lambda: Prediction(SIGReg()), nothing),
+    "vicreg": (lambda: VICReg(), nothing),
+}
+# The three ways in which AdaSSL is its parent: no latent, or one that costs nothing and edits nothing.
+NO_LATENT: dict[str, Callable[[], nn.Module | None]] = {
+    "no_latent": lambda: None,
+    "variational": lambda: GaussianLatent(D, latent_dim=R, hidden_dim=8),
+    "sparse": lambda: SparseGate(D, latent_dim=R, hidden_dim=8),
+}
+
+
 def views(num_views: int = 3, num_videos: int = 5, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return 4 * torch.randn(num_views, num_videos, D, generator=generator, dtype=torch.float64)
@@ -76,6 +146,30 @@ def test_an_identity_editor_and_no_price_give_mv_infonce_exactly(
     expected.backward()
     torch.testing.assert_close(total, expected, rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(z.grad, again.grad, rtol=1e-8, atol=1e-11)
+
+
+@pytest.mark.parametrize("latent", NO_LATENT)
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_without_a_latent_it_is_its_parent(name: str, latent: str) -> None:
+    make, given = OBJECTIVES[name]
+    z = [views().requires_grad_() for _ in range(2)]
+    losses, parameters = [], []
+    for model, embeddings in zip(("parent", "adassl"), z, strict=True):
+        torch.manual_seed(0)
+        objective = make().double()
+        parameters.append(list(objective.parameters()))
+        step: nn.Module = objective
+        if model == "adassl":
+            step = AdaSSL(objective, NO_LATENT[latent](), identity, FixedBeta(0.0), normalise=False).double()
+        torch.manual_seed(1)  # for objectives that draw
+        options = {"generator": torch.Generator()} if model == "adassl" else {}
+        losses.append(step(embeddings, **options, **given(embeddings)))
+        losses[-1].total.backward()
+    torch.testing.assert_close(losses[1].total, losses[0].total, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(z[1].grad, z[0].grad, rtol=1e-9, atol=1e-12)
+    for theirs, ours in zip(*parameters, strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-9, atol=1e-12)
+    assert losses[0].terms.keys() <= losses[1].terms.keys()
 
 
 def test_the_total_is_the_objective_on_the_predictions_plus_the_mean_price_of_the_pairs() -> None:
@@ -109,6 +203,200 @@ def test_the_posterior_reads_the_future_from_the_inference_view_and_the_prior_re
     torch.testing.assert_close(model.latent.seen["context"], unit[[0, 0, 1]])
     torch.testing.assert_close(model.latent.seen["future"], unit_inference[[1, 2, 2]])
     torch.testing.assert_close(model.latent.seen["prior"], unit[[0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("given", "read"), [({}, "embeddings"), ({"targets"}, "targets"), ({"targets", "inference"}, "inference")]
+)
+def test_r_is_inferred_from_the_inference_view_else_from_the_teacher_else_from_the_future(
+    given: set[str], read: str
+) -> None:
+    sources = {name: views(seed=seed) for seed, name in enumerate(("embeddings", "targets", "inference"))}
+    model = AdaSSL(Distillation(graph="forward"), ToyLatent(), ToyEditor(), FixedBeta(1.0)).double()
+    model(sources["embeddings"], **{name: sources[name] for name in given})
+    unit = {name: nn.functional.normalize(source, dim=-1) for name, source in sources.items()}
+    torch.testing.assert_close(model.latent.seen["context"], unit["embeddings"][[0, 0, 1]])
+    torch.testing.assert_close(model.latent.seen["future"], unit[read][[1, 2, 2]])
+
+
+def test_no_gradient_reaches_the_teacher() -> None:
+    model = AdaSSL(Distillation(), ToyLatent(), ToyEditor(), FixedBeta(1.0)).double()
+    z, targets = views().requires_grad_(), views(seed=1).requires_grad_()
+    model(z, targets=targets).total.backward()
+    assert targets.grad is None
+    assert z.grad.abs().sum() > 0
+
+
+def test_targets_of_other_views_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"targets of the shape of the embeddings, \(3, 5, 6\), got \(2, 5, 6\)"):
+        AdaSSL(Distillation(), ToyLatent(), ToyEditor(), FixedBeta(1.0)).double()(views(), targets=views(2))
+
+
+def sparse(beta: Beta | None = None, objective: MultiViewObjective | None = None) -> AdaSSL:
+    torch.manual_seed(0)
+    latent, editor = SparseGate(D, latent_dim=R, hidden_dim=8), LowRankEditor(D, R)
+    nn.init.normal_(editor.write.weight)  # away from the identity
+    return AdaSSL(objective or MVInfoNCE(0.2), latent, editor, beta or FixedBeta(0.5)).double()
+
+
+def test_a_sparse_latent_costs_the_gates_that_are_expected_to_be_open() -> None:
+    model, z = sparse(), views()
+    noise = torch.rand(6, 5, R, dtype=torch.float64)
+    loss = model(z, noise=noise)
+    u = nn.functional.normalize(z, dim=-1)
+    predictions, gates = [], []
+    for (left, right), pair_noise in zip(ViewGraph.of("all", 3).pairs, noise, strict=True):
+        inferred = model.latent.gates(u[left], u[right])
+        is_open = pair_noise > 1 - torch.sigmoid(inferred.logits)
+        predictions.append(model.editor(u[left], is_open * inferred.values))
+        gates.append(torch.sigmoid(inferred.logits).sum(-1).mean())
+    expected = model.objective(z, torch.stack(predictions)).total + 0.5 * torch.stack(gates).mean()
+    torch.testing.assert_close(loss.total, expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(loss.terms["open_gates_per_pair"], torch.stack(gates).detach())
+    torch.testing.assert_close(loss.terms["open_gates"], torch.stack(gates).mean().detach())
+    torch.testing.assert_close(loss.terms["objective"] + loss.terms["penalty"], loss.total.detach())
+    assert {"beta", "beta_per_pair"} <= loss.terms.keys()
+    assert "kl_nats" not in loss.terms
+
+
+def test_every_part_of_a_sparse_latent_is_trained_by_the_total() -> None:
+    model, z = sparse(), views().requires_grad_()
+    model(z).total.backward()
+    assert z.grad.abs().sum() > 0
+    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in model.parameters())
+
+
+def test_the_budget_of_a_sparse_latent_is_a_number_of_gates() -> None:
+    budgets = {"few": InformationBudget(0.5), "many": InformationBudget(2.9)}
+    for budget in budgets.values():
+        before = budget.weights(6).clone()
+        assert 0.5 < sparse(budget).train()(views()).terms["open_gates"] < 2.9
+        budget.change = budget.weights(6) - before
+    assert (budgets["few"].change > 0).all()
+    assert (budgets["many"].change < 0).all()
+
+
+def test_a_temperature_is_learned_under_the_editor() -> None:
+    model = sparse(objective=MVInfoNCE(LearnedTemperature(0.2)))
+    model(views()).total.backward()
+    assert model.objective.temperature.theta.grad.abs() > 0
+
+
+def kl_gradient(**options: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Penalty, and its gradient for the networks of posterior and prior."""
+    torch.manual_seed(0)
+    model = AdaSSL(MVInfoNCE(0.2), ToyLatent(), identity, FixedBeta(1.0), **options).double()
+    loss = model(views().detach())
+    loss.total.backward()
+    return loss.terms["penalty"], model.latent.posterior_net.weight.grad, model.latent.prior_net.weight.grad
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.8, 1.0])
+def test_balancing_divides_the_gradient_of_the_kl_and_leaves_its_value(share: float) -> None:
+    (plain, to_posterior, to_prior), balanced = kl_gradient(), kl_gradient(kl_balance=share)
+    for ours, expected in zip(balanced, (plain, (1 - share) * to_posterior, share * to_prior), strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_balancing_is_the_sum_of_two_divergences_with_stopped_gradients() -> None:
+    tensors = [torch.randn(4, R, dtype=torch.float64, requires_grad=True) for _ in range(4)]
+    q, p = (tensors[0], tensors[1]), (tensors[2], tensors[3])
+    stopped_q, stopped_p = (tuple(part.detach() for part in parts) for parts in (q, p))
+    expected = 0.8 * kl_divergence(stopped_q, p) + 0.2 * kl_divergence(q, stopped_p)
+    ours = balanced_kl(q, p, 0.8).sum(-1)
+    torch.testing.assert_close(ours, expected)
+    for left, right in zip(
+        torch.autograd.grad(ours.sum(), tensors), torch.autograd.grad(expected.sum(), tensors), strict=True
+    ):
+        torch.testing.assert_close(left, right)
+
+
+def test_the_editor_trains_the_posterior_wholly_however_the_kl_is_balanced() -> None:
+    gradients = []
+    for share in (None, 1.0):
+        model = AdaSSL(MVInfoNCE(0.2), ToyLatent(), ToyEditor(), FixedBeta(0.0), kl_balance=share).double()
+        model.load_state_dict(toy(beta=0.0).state_dict())
+        model(views(), noise=torch.ones(6, 5, R, dtype=torch.float64)).total.backward()
+        gradients.append(model.latent.posterior_net.weight.grad)
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
+class Told(nn.Module):
+    """A posterior of unit variance whose means are given, beside a standard normal prior: KL mean^2 / 2."""
+
+    def __init__(self, *means: float) -> None:
+        super().__init__()
+        self.means = nn.Parameter(torch.tensor(means, dtype=torch.float64))
+
+    def posterior(self, context: Tensor, future: Tensor) -> Gaussian:
+        mean = self.means.expand(*context.shape[:-1], -1)
+        return Gaussian(mean, torch.zeros_like(mean))
+
+    def prior(self, context: Tensor) -> Gaussian:
+        zero = context.new_zeros(*context.shape[:-1], len(self.means))
+        return Gaussian(zero, zero)
+
+
+def test_nats_below_the_free_ones_have_no_gradient_and_the_controller_sees_them_all() -> None:
+    latent, budget = Told(0.4, 2.0, 0.0), InformationBudget(1.0, initial_beta=1.0)
+    loss = AdaSSL(MVInfoNCE(0.2), latent, identity, budget, free_nats=0.1)(views())
+    loss.total.backward()
+    torch.testing.assert_close(latent.means.grad, torch.tensor([0.0, 2.0, 0.0], dtype=torch.float64))
+    assert loss.terms["penalty"].item() == pytest.approx(0.1 + 2.0 + 0.1)
+    assert loss.terms["kl_nats"].item() == pytest.approx(0.08 + 2.0)
+    assert (budget.weights(6) > 1).all()  # 2.08 nats are above the budget
+
+
+def test_nats_are_free_on_average_over_the_batch_and_not_for_every_video() -> None:
+    class Uneven(Told):
+        def posterior(self, context: Tensor, future: Tensor) -> Gaussian:
+            few = torch.tensor([1.0, 0, 0, 0, 0], dtype=torch.float64)[:, None]  # one video of five tells 0.5 nats
+            mean = few * self.means.expand(*context.shape[:-1], -1)
+            return Gaussian(mean, torch.zeros_like(mean))
+
+    for free, is_charged in ((0.09, True), (0.11, False)):  # around the mean, 0.1
+        latent = Uneven(1.0)
+        AdaSSL(MVInfoNCE(0.2), latent, identity, FixedBeta(1.0), free_nats=free)(views()).total.backward()
+        assert bool(latent.means.grad.abs() > 0) == is_charged
+
+
+@pytest.mark.parametrize(
+    ("latent", "options", "says"),
+    [
+        (ToyLatent, {"free_nats": -1.0}, "free_nats >= 0"),
+        (ToyLatent, {"kl_balance": 1.5}, "kl_balance between 0 and 1"),
+        (lambda: SparseGate(D), {"free_nats": 0.1}, "no KL to free or balance"),
+        (lambda: SparseGate(D), {"kl_balance": 0.8}, "no KL to free or balance"),
+        (lambda: nn.Linear(D, R), {}, "posterior and prior, or gates, got a Linear"),
+    ],
+)
+def test_options_and_latents_that_cannot_work_are_refused(
+    latent: Callable[[], nn.Module], options: dict[str, float], says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        AdaSSL(MVInfoNCE(0.2), latent(), identity, FixedBeta(1.0), **options)
+
+
+@pytest.mark.parametrize("latent", [GaussianLatent, SparseGate])
+def test_it_trains_a_plain_encoder_without_any_other_part_of_the_package(latent: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    encoder = nn.Linear(4, D)
+    step = AdaSSL(
+        InfoNCE(0.2, "forward"),
+        latent(D, latent_dim=R, hidden_dim=16),
+        MLPEditor(D, R, hidden_dim=16),
+        FixedBeta(0.01),
+    )
+    optimizer = torch.optim.Adam([*encoder.parameters(), *step.parameters()], 1e-2)
+    first, losses = torch.randn(64, 4), []
+    for _ in range(60):
+        second = first.roll(1, dims=1) * torch.randint(0, 2, (64, 1)).mul(2).sub(1)  # one of two futures
+        loss = step(torch.stack([encoder(first), encoder(second)]))
+        optimizer.zero_grad()
+        loss.total.backward()
+        optimizer.step()
+        losses.append(loss.terms["objective"].item())
+    assert losses[-1] < 0.7 * losses[0]
 
 
 def test_the_scale_of_the_embeddings_does_not_matter() -> None:
@@ -192,3 +480,14 @@ def test_a_latent_without_a_price_is_refused() -> None:
 def test_inference_views_of_another_shape_are_refused() -> None:
     with pytest.raises(UsageError, match=r"inference alike, got \(3, 5, 6\) and inference \(2, 5, 6\)"):
         toy()(views(), views(2))
+
+
+@pytest.mark.parametrize("options", [{}, {"free_nats": 0.1, "kl_balance": 0.8}])
+@pytest.mark.parametrize("beta", [lambda: FixedBeta(0.5, warmup_steps=10), lambda: InformationBudget(1.0)])
+def test_no_step_makes_the_host_wait_for_the_device(beta: Callable[[], Beta], options: dict[str, float]) -> None:
+    variational = AdaSSL(MVInfoNCE(0.2), ToyLatent(), ToyEditor(), beta(), **options).double()
+    for model in (variational, sparse(beta())):
+        z = views().requires_grad_()
+        model(z)  # the controller learns how many pairs there are
+        with NothingWaits():
+            model(z).total.backward()

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonargparse import auto_cli
+from no_waiting import NothingWaits
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from videossl.errors import UsageError
 from videossl.objectives import MultiViewObjective, MVInfoNCE, ViewGraph, info_nce, mv_infonce
@@ -206,21 +206,12 @@ def test_terms_are_detached_and_one_a_pair() -> None:
     assert loss.terms["info_nce_per_pair"].shape == loss.terms["gradient_share_per_pair"].shape == (6,)
 
 
-class _NothingWaits(TorchDispatchMode):
-    """Refuses what would stop the host until a device has caught up."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        waits = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "index.Tensor", "lift_fresh")
-        assert not any(name in str(func) for name in waits), func
-        return func(*args, **(kwargs or {}))
-
-
 @pytest.mark.parametrize("same_view", [False, True])
 def test_no_step_makes_the_host_wait_for_the_device(same_view: bool) -> None:
     z, predictions = embeddings(3, 5, 4, seed=0).requires_grad_(), embeddings(6, 5, 4, seed=1)
     for form in FORMS:
         objective = MVInfoNCE(0.1, "all", form[0], form[1], same_view)
-        with _NothingWaits():
+        with NothingWaits():
             objective(z).total.backward()
             objective(z, predictions).total.backward()
 

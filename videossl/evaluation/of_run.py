@@ -36,12 +36,14 @@ def evaluate_run(
         A table for a terminal.
 
     Raises:
-        UsageError: Not a finished run, a twin that was trained on other videos, K < 1, or too few held-out videos.
+        UsageError: Not a finished run, a latent without a prior, a twin that was trained on other videos, K < 1, or too
+            few held-out videos.
     """
     if num_samples < 1:
         raise UsageError(f"expected num_samples (K) of at least 1, got {num_samples}.")
     directory = RunDirectory(run)
     model = load(run, device=device)
+    model.check_prior()
     settings = load_data_settings(run)
     index = VideoIndex.load(directory.index)
     twin_model = None

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from videossl.errors import UsageError
 from videossl.models.heads import MLPProjector
-from videossl.models.latent import DiagonalGaussian, GaussianLatent
 from videossl.models.pooling import Pooling, pool, pool_frames, pooled_width
 from videossl.models.transformer import VideoTransformer
+from videossl.transition import DiagonalGaussian, GaussianLatent, SparseGate
 from videossl.types import Embeddings
 
 
@@ -25,7 +25,9 @@ class WorldModel(nn.Module):
     Args:
         encoder: Clips (B, T, 3, H, W) in [0, 1] -> tokens (B, T', H', W', E).
         projector: Made with the width of the representation: representation -> embedding.
-        latent: Made with the embedding dimension: posterior and prior of r. None for a deterministic model.
+        latent: Made with the embedding dimension: posterior and prior of r, or gates (`SparseGate`). None for a
+            deterministic model. A sparse latent has no prior: such a model embeds clips and infers r from a future, but
+            cannot sample futures.
         editor: Made with the embedding and latent dimensions: (state, r) -> predicted state. None for the identity.
         pooling: How tokens become one representation: "mean", "max", "mean_max" or "last".
     """
@@ -34,7 +36,7 @@ class WorldModel(nn.Module):
         self,
         encoder: VideoTransformer,
         projector: Callable[[int], MLPProjector] = MLPProjector,
-        latent: Callable[[int], GaussianLatent] | None = None,
+        latent: Callable[[int], GaussianLatent | SparseGate] | None = None,
         editor: Callable[[int, int], nn.Module] | None = None,
         pooling: Pooling = "mean",
     ) -> None:
@@ -115,6 +117,9 @@ class WorldModel(nn.Module):
 
         Returns:
             (B, K, S, D) float, unit norm: embeddings of possible futures.
+
+        Raises:
+            UsageError: Wrong shapes or numbers, or a sparse latent: it has no prior.
         """
         if num_samples < 1 or horizon < 1:
             raise UsageError(
@@ -125,7 +130,8 @@ class WorldModel(nn.Module):
         generator = torch.Generator(device=state.device).manual_seed(seed)
         states = []
         for _ in range(horizon):
-            latent = self.latent.prior(state).sample(generator) if self.latent is not None else None
+            prior = self._prior(state)
+            latent = prior.sample(generator) if prior is not None else None
             state = self.transition(state, latent)
             states.append(state)
         return torch.stack(states, dim=2)
@@ -134,7 +140,8 @@ class WorldModel(nn.Module):
     def mean_future(self, frames: Tensor) -> Tensor:
         """The one prediction with r at the mean of the prior: frames or states of B contexts -> (B, D) of unit norm."""
         state = self._state(frames)
-        return self.transition(state, self.latent.prior(state).mean if self.latent is not None else None)
+        prior = self._prior(state)
+        return self.transition(state, prior.mean if prior is not None else None)
 
     @torch.no_grad()
     def posterior_futures(self, context: Tensor, future: Tensor, *, num_samples: int, seed: int = 0) -> Tensor:
@@ -153,19 +160,48 @@ class WorldModel(nn.Module):
         if self.latent is None:
             return self.transition(state, None)
         generator = torch.Generator(device=state.device).manual_seed(seed)
+        if isinstance(self.latent, SparseGate):
+            return self.transition(state, self.latent.gates(state, target).sample(generator))
         return self.transition(state, self.latent.posterior(state, target).sample(generator))
 
     @torch.no_grad()
     def infer_latent(self, context: Tensor, future: Tensor) -> Tensor:
-        """Posterior mean of r: contexts and futures, frames (B, T, 3, H, W) uint8 or states (B, D), -> (B, R)."""
+        """r of contexts and futures, frames (B, T, 3, H, W) uint8 or states (B, D), -> (B, R).
+
+        The posterior mean; of a sparse latent the values of the gates that are more likely open than shut, else 0.
+        """
+        if isinstance(self.latent, SparseGate):
+            return self.latent.gates(self._state(context), self._state(future)).most_likely()
         return self.latent_distributions(self._state(context), self._state(future))[0].mean
 
     @torch.no_grad()
     def latent_distributions(self, context: Tensor, future: Tensor) -> tuple[DiagonalGaussian, DiagonalGaussian]:
         """Posterior q(r | context, future) and prior p(r | context) for states (..., D)."""
-        if self.latent is None:
+        latent = self._variational()
+        if latent is None:
             raise UsageError("this model has no latent: it was trained with model.latent null.")
-        return self.latent.posterior(context, future), self.latent.prior(context)
+        return latent.posterior(context, future), latent.prior(context)
+
+    def check_prior(self) -> None:
+        """Refuse to foresee with a latent that cannot.
+
+        Raises:
+            UsageError: The latent is sparse: it has no prior.
+        """
+        self._variational()
+
+    def _variational(self) -> GaussianLatent | None:
+        if isinstance(self.latent, SparseGate):
+            raise UsageError(
+                "this model's latent is sparse and has no prior, so r cannot be drawn without the future. Ask embed or "
+                "infer_latent, or train with model.latent.class_path=videossl.models.GaussianLatent."
+            )
+        return self.latent
+
+    def _prior(self, state: Tensor) -> DiagonalGaussian | None:
+        """p(r | state); None for a deterministic model."""
+        latent = self._variational()
+        return latent.prior(state) if latent is not None else None
 
     def transition(self, state: Tensor, latent: Tensor | None) -> Tensor:
         """One step: states (..., D) of unit norm and r (..., R) or None -> next states (..., D) of unit norm."""

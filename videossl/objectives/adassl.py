@@ -1,78 +1,59 @@
 """AdaSSL: an objective on edited anchors plus the price of the latent that edits them (arXiv:2602.02381).
 
-`I(f(x); f(x+)) = I(f(x), r; f(x+)) - I(r; f(x+) | f(x))`: the first term is bounded by a contrastive objective on
-the edited embedding, the second by `KL(q(r | x, x+) || p(r | x))`.
+`I(f(x); f(x+)) = I(f(x), r; f(x+)) - I(r; f(x+) | f(x))`: the first term is bounded by an objective on the edited
+embedding (contrastive, distillation or prediction), the second by `KL(q(r | x, x+) || p(r | x))` or held down by a
+penalty on the number of coordinates of r that speak at all.
 Shapes: V views, B videos, D embedding, R latent, P ordered pairs of the view graph.
-Not here: the networks (models/); they come in as anything with the methods below.
+Not here: the networks (transition/); they come in as anything with the methods of `transition.protocols`.
 """
-
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from videossl.errors import UsageError
-from videossl.objectives.base import Loss, MultiViewObjective
+from videossl.objectives.base import Loss, MultiViewObjective, TeacherObjective
 from videossl.objectives.beta import Beta
-from videossl.objectives.collapse import ACTIVE_NATS
-from videossl.objectives.contrast import at_least_float32, unit
-from videossl.objectives.latent import gaussian_sample, kl_per_dimension
+from videossl.objectives.contrast import unit
+from videossl.objectives.latent import Inferred, infer_sparse, infer_variational
 from videossl.objectives.view_graph import ViewGraph, take
-
-
-class Gaussian(Protocol):
-    """A diagonal Gaussian: mean and log_variance, (..., R) each."""
-
-    @property
-    def mean(self) -> Tensor:
-        """(..., R)."""
-        ...
-
-    @property
-    def log_variance(self) -> Tensor:
-        """(..., R)."""
-        ...
-
-
-class Latent(Protocol):
-    """Posterior and prior of the latent r."""
-
-    def posterior(self, context: Tensor, future: Tensor) -> Gaussian:
-        """q(r | context, future); both (..., D)."""
-        ...
-
-    def prior(self, context: Tensor) -> Gaussian:
-        """p(r | context); context (..., D)."""
-        ...
-
-
-class Editor(Protocol):
-    """t(e, r): moves a context embedding to the predicted future embedding."""
-
-    def __call__(self, state: Tensor, latent: Tensor | None, /) -> Tensor:
-        """state (..., D), latent (..., R) or None -> (..., D), any scale."""
-        ...
+from videossl.transition.precision import at_least_float32
+from videossl.transition.protocols import Editor, Latent, SparseLatent, VariationalLatent
 
 
 class AdaSSL(nn.Module):
-    """`objective(edited anchors) + mean_P beta[p] * KL[p]`, with one latent for every pair of the view graph.
+    """`objective(edited anchors) + mean_P beta[p] * cost[p]`, with one latent for every pair of the view graph.
 
-    For every pair (l, m): `r[l>m] ~ q(r | u[l], u[m])`, `p[l>m] = t(u[l], r[l>m])`, and the objective contrasts
-    p[l>m] with u[m]. KL is summed over R and averaged over videos. With an editor that is the identity and beta = 0
-    it is the objective itself. Without a latent the editor alone predicts and there is no penalty: the
-    deterministic twin.
+    For every pair (l, m): r[l>m] is inferred from u[l] and u[m], `p[l>m] = t(u[l], r[l>m])`, and the objective scores
+    p[l>m] against u[m]. What r costs, averaged over videos:
 
-    Terms, beside the objective's: `objective`, and with a latent `penalty`, `kl_nats`, `kl_nats_per_pair` (P,),
-    `beta`, `beta_per_pair` (P,), `active_units` (coordinates of r whose KL, averaged over videos and pairs, is above
-    0.01 nats).
+    - `VariationalLatent` (AdaSSL-V): r ~ q(r | u[l], u[m]), and the cost is KL(q || p(r | u[l])), summed over R, in
+      nats. Terms: `kl_nats`, `kl_nats_per_pair` (P,), `active_units` (coordinates of r whose KL, averaged over videos
+      and pairs, is above 0.01 nats).
+    - `SparseLatent` (AdaSSL-S): r = gate * value, and the cost is the expected number of open gates,
+      `sum_R sigmoid(logits)`. Terms: `open_gates`, `open_gates_per_pair` (P,). The unit of `InformationBudget(nats)`
+      is then a gate: `nats=2.0` holds two gates of every pair open on average.
+
+    Both have the terms `objective`, `penalty`, `beta` and `beta_per_pair` (P,), beside those of the objective.
+    With an editor that is the identity and beta = 0 it is the objective itself. Without a latent the editor alone
+    predicts and there is no penalty: the deterministic twin.
+
+    What r is inferred from, as in the authors' code: the context is always u[l]; the future is read from the inference
+    view if there is one; else, where a `TeacherObjective` is given the teacher's `targets`, from those, without
+    gradient (what is to be predicted is what r has to tell); else from u[m].
 
     Args:
         objective: What the edited anchors are trained by; its view graph is used.
-        latent: Posterior and prior, or None for the deterministic twin.
+        latent: What infers r, or None for the deterministic twin.
         editor: Moves the context to the future.
-        beta: Weight of the KL; needed if there is a latent. Updated in training mode only.
+        beta: Weight of the cost; needed if there is a latent. Updated in training mode only.
         normalise: Whether latent and editor see embeddings of unit norm (as the world model does), or the raw ones
             (as the authors' code does).
+        free_nats: Variational latents only: nats of every coordinate of r that are free for every pair: a coordinate
+            whose KL, averaged over the batch, is below has no gradient from the cost (free bits, arXiv:1606.04934).
+            The KL that is logged, and that the controller of beta holds at its budget, is the whole one; the penalty
+            is at least `beta * R * free_nats`.
+        kl_balance: Variational latents only: share of the gradient of the KL that goes to the prior, the rest goes to
+            the posterior; the value stays (arXiv:2010.02193, which uses 0.8). None: both get the whole of theirs.
     """
 
     def __init__(
@@ -82,17 +63,18 @@ class AdaSSL(nn.Module):
         editor: Editor,
         beta: Beta | None = None,
         normalise: bool = True,
+        free_nats: float = 0.0,
+        kl_balance: float | None = None,
     ) -> None:
         super().__init__()
-        if latent is not None and beta is None:
-            raise UsageError(
-                "a latent needs a price, got beta=None. Give InformationBudget(nats=...) or FixedBeta(...)."
-            )
+        _check(latent, beta, free_nats, kl_balance)
         self.objective = objective
         self.latent = latent
         self.editor = editor
         self.beta = beta
         self.normalise = normalise
+        self.free_nats = free_nats
+        self.kl_balance = kl_balance
 
     def forward(
         self,
@@ -101,59 +83,118 @@ class AdaSSL(nn.Module):
         *,
         noise: Tensor | None = None,
         generator: torch.Generator | None = None,
+        **given: Tensor | None,
     ) -> Loss:
         """Predict every pair's target from its anchor and a draw of r, and score the predictions.
 
         Args:
             embeddings: (V, B, D), raw.
-            inference: (V, B, D), raw: second augmentations of the views. The posterior reads the future from them,
-                which keeps pixel noise out of r; they are no targets. None: the views themselves.
-            noise: (P, B, R) standard normal for r; None: drawn here.
+            inference: (V, B, D), raw: second augmentations of the views. r is inferred from them instead of the
+                futures, which keeps pixel noise out of r; they are no targets. None: see above.
+            noise: (P, B, R) for r: standard normal for a variational latent, uniform in [0, 1] for a sparse one.
+                None: drawn here.
             generator: Where the noise comes from if it is drawn here, on the device of the embeddings.
+            given: Passed on to the objective, by name: the teacher's `targets`, a `similarity`.
 
         Returns:
-            The loss in nats.
+            The loss in nats, if the objective is in nats.
 
         Raises:
             UsageError: Wrong shapes, or what the objective refuses.
         """
+        graph = self._graph(embeddings, inference)
+        states = self._states(embeddings)
+        contexts = graph.anchors(states)  # (P, B, D)
+        if self.latent is None or self.beta is None:
+            loss = self.objective(embeddings, self.editor(contexts, None), **given)
+            return Loss(loss.total, {**loss.terms, "objective": loss.total.detach()})
+
+        inferred = self._infer(
+            take(states, graph.anchor_views),
+            contexts,
+            graph.targets(self._read_from(states, inference, given.get("targets"))),
+            graph,
+            noise,
+            generator,
+        )
+        loss = self.objective(embeddings, self.editor(contexts, inferred.latent), **given)
+        weights = self.beta.weights(len(graph), inferred.charged.dtype)
+        penalty = (weights * inferred.charged).mean()
+        terms = {
+            "objective": loss.total.detach(),
+            "penalty": penalty.detach(),
+            "beta": weights.mean(),
+            "beta_per_pair": weights,
+        }
+        if self.training:
+            self.beta.update(inferred.measured)
+        return Loss(loss.total + penalty, {**loss.terms, **terms, **inferred.terms})
+
+    def _infer(
+        self,
+        anchors: Tensor,
+        contexts: Tensor,
+        futures: Tensor,
+        graph: ViewGraph,
+        noise: Tensor | None,
+        generator: torch.Generator | None,
+    ) -> Inferred:
+        if isinstance(self.latent, VariationalLatent):
+            return infer_variational(
+                self.latent,
+                anchors,
+                contexts,
+                futures,
+                graph,
+                free_nats=self.free_nats,
+                kl_balance=self.kl_balance,
+                noise=noise,
+                generator=generator,
+            )
+        assert self.latent is not None  # the caller has looked; for the type checker
+        return infer_sparse(self.latent, contexts, futures, noise=noise, generator=generator)
+
+    def _read_from(self, states: Tensor, inference: Tensor | None, targets: Tensor | None) -> Tensor:
+        """Where r is inferred from: states (V, B, D)."""
+        if inference is not None:
+            return self._states(inference)
+        if targets is not None and isinstance(self.objective, TeacherObjective):
+            if targets.shape != states.shape:
+                raise UsageError(
+                    f"expected the teacher's targets of the shape of the embeddings, {tuple(states.shape)}, got "
+                    f"{tuple(targets.shape)}. Embed the same views with the teacher."
+                )
+            return self._states(targets.detach())
+        return states
+
+    def _states(self, embeddings: Tensor) -> Tensor:
+        return unit(embeddings) if self.normalise else at_least_float32(embeddings)
+
+    def _graph(self, embeddings: Tensor, inference: Tensor | None) -> ViewGraph:
         if embeddings.ndim != 3 or (inference is not None and inference.shape != embeddings.shape):
             got = "" if inference is None else f" and inference {tuple(inference.shape)}"
             raise UsageError(
                 f"expected embeddings of shape (V, B, D), inference alike, got {tuple(embeddings.shape)}{got}."
             )
-        graph = ViewGraph.of(self.objective.graph, embeddings.shape[0])
-        states = self._states(embeddings)
-        contexts = graph.anchors(states)  # (P, B, D)
-        if self.latent is None or self.beta is None:
-            loss = self.objective(embeddings, self.editor(contexts, None))
-            return Loss(loss.total, {**loss.terms, "objective": loss.total.detach()})
+        return ViewGraph.of(self.objective.graph, embeddings.shape[0])
 
-        futures = graph.targets(states if inference is None else self._states(inference))
-        posterior = self.latent.posterior(contexts, futures)
-        prior = self.latent.prior(take(states, graph.anchor_views))  # once an anchor, not once a pair
-        kl = kl_per_dimension(
-            (posterior.mean, posterior.log_variance),
-            (take(prior.mean, graph.anchor_rows), take(prior.log_variance, graph.anchor_rows)),
-        )  # (P, B, R)
-        latent = gaussian_sample(posterior.mean, posterior.log_variance, noise=noise, generator=generator)
-        loss = self.objective(embeddings, self.editor(contexts, latent))
 
-        kl_per_pair = kl.sum(-1).mean(-1)
-        weights = self.beta.weights(len(graph), kl_per_pair.dtype)
-        penalty = (weights * kl_per_pair).mean()
-        terms = {
-            "objective": loss.total.detach(),
-            "penalty": penalty.detach(),
-            "kl_nats": kl_per_pair.detach().mean(),
-            "kl_nats_per_pair": kl_per_pair.detach(),
-            "beta": weights.mean(),
-            "beta_per_pair": weights,
-            "active_units": (kl.detach().mean((0, 1)) > ACTIVE_NATS).sum().to(kl.dtype),
-        }
-        if self.training:
-            self.beta.update(kl_per_pair.detach())
-        return Loss(loss.total + penalty, {**loss.terms, **terms})
-
-    def _states(self, embeddings: Tensor) -> Tensor:
-        return unit(embeddings) if self.normalise else at_least_float32(embeddings)
+def _check(latent: Latent | None, beta: Beta | None, free_nats: float, kl_balance: float | None) -> None:
+    is_variational = isinstance(latent, VariationalLatent)
+    if latent is not None and not is_variational and not isinstance(latent, SparseLatent):
+        raise UsageError(
+            f"expected a latent with the methods posterior and prior, or gates, got a {type(latent).__name__}. "
+            "Use GaussianLatent or SparseGate."
+        )
+    if latent is not None and beta is None:
+        raise UsageError("a latent needs a price, got beta=None. Give InformationBudget(nats=...) or FixedBeta(...).")
+    if not 0 <= free_nats < float("inf") or (kl_balance is not None and not 0 <= kl_balance <= 1):
+        raise UsageError(
+            f"expected free_nats >= 0 and kl_balance between 0 and 1, got {free_nats} and {kl_balance}. "
+            "DreamerV2 uses kl_balance=0.8."
+        )
+    if not is_variational and (free_nats or kl_balance is not None):
+        raise UsageError(
+            f"{'no' if latent is None else 'a sparse'} latent has no KL to free or balance, got free_nats={free_nats} "
+            f"and kl_balance={kl_balance}. Leave them out, or use GaussianLatent."
+        )

@@ -11,7 +11,7 @@ from videossl.errors import UsageError
 
 
 class Beta(nn.Module, ABC):
-    """Weight of the KL of every pair of the view graph. Its state is in buffers, so checkpoints carry it."""
+    """Weight of the latent's cost (KL, or open gates) for every pair of views. Its state is in buffers: checkpoints."""
 
     @abstractmethod
     def weights(self, num_pairs: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -58,7 +58,8 @@ class InformationBudget(Beta):
     """Holds the KL of every pair at a budget: after each step `log beta += rate * clip((KL - nats) / nats, -1, 1)`.
 
     Args:
-        nats: Budget of one pair, > 0. A choice among M equally likely futures needs log(M) nats.
+        nats: Budget of one pair, > 0. A choice among M equally likely futures needs log(M) nats. With a sparse latent
+            the unit is expected open gates, not nats.
         initial_beta: Where every pair's beta starts.
         rate: Largest change of log(beta) in a step: 0.01 lets beta change tenfold in 230 steps.
         lowest_beta: Beta stays at or above it, so that it comes back soon where a latent had nothing to tell for long.

@@ -5,32 +5,49 @@ bf16 is off by 0.4. The positive is never inside the log-sum-exp that is subtrac
 share their largest term cancel at small temperatures, `softplus(negatives - aligned)` does not.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from videossl.errors import UsageError
 from videossl.objectives.temperature import Temperature, value_of
+from videossl.transition.precision import at_least_float32 as at_least_float32  # for the objectives, beside the rest
+from videossl.transition.precision import full_precision as full_precision
+
+SMALLEST_NORM = 1e-12
 
 
-@contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
-    """Autocast off for this device."""
-    with torch.autocast(device_type=device.type, enabled=False):
-        yield
+class _OverNorm(torch.autograd.Function):
+    """x / (divisor * max(||x||, 1e-12)), with half the passes over memory that autograd would take.
 
+    Predictions of all pairs of many views are large beside all else here.
+    """
 
-def at_least_float32(values: Tensor) -> Tensor:
-    """The same values in float32, or in float64 if they are."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
+    @staticmethod
+    def forward(ctx: Any, points: Tensor, divisor: float) -> Tensor:
+        norms = torch.linalg.vector_norm(points, dim=-1, keepdim=True)
+        scale = (norms.clamp_min(SMALLEST_NORM) * divisor).reciprocal()
+        result = points * scale
+        ctx.save_for_backward(result, scale, norms)
+        ctx.divisor = divisor
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = gradients
+        result, scale, norms = ctx.saved_tensors
+        along = (gradient * result).sum(-1, keepdim=True) * ctx.divisor**2
+        along = along.masked_fill(norms < SMALLEST_NORM, 0.0)  # there the divisor is a constant
+        return torch.addcmul(gradient, result, along, value=-1).mul_(scale), None
 
 
 def unit(embeddings: Tensor) -> Tensor:
     """x / max(||x||, 1e-12) over the last axis, in float32 at least."""
-    return F.normalize(at_least_float32(embeddings), dim=-1, eps=1e-12)
+    return _over_norm(embeddings, 1.0)
 
 
 def scaled(embeddings: Tensor, temperature: Temperature) -> Tensor:
@@ -43,9 +60,16 @@ def scaled(embeddings: Tensor, temperature: Temperature) -> Tensor:
     Returns:
         Tensor of shape (..., D), in float32 at least.
     """
-    points = unit(embeddings)
     tau = value_of(temperature)
-    return points / (tau.to(points.dtype).sqrt() if isinstance(tau, Tensor) else tau**0.5)
+    if isinstance(tau, Tensor):
+        points = unit(embeddings)
+        return points / tau.to(points.dtype).sqrt()
+    return _over_norm(embeddings, tau**0.5)
+
+
+def _over_norm(embeddings: Tensor, divisor: float) -> Tensor:
+    result: Tensor = _OverNorm.apply(at_least_float32(embeddings), divisor)  # type: ignore[no-untyped-call]
+    return result
 
 
 def logit_bound(temperature: Temperature) -> float | None:
@@ -53,25 +77,9 @@ def logit_bound(temperature: Temperature) -> float | None:
     return 1 / temperature if isinstance(temperature, int | float) else None
 
 
-def aligned_logits(anchors: Tensor, targets: Tensor, temperature: float | Tensor) -> Tensor:
-    """Logits of the positives: (..., B, D), (..., B, D) of unit norm -> (..., B)."""
-    return (anchors * targets).sum(-1) / temperature
-
-
-def log_negatives(anchors: Tensor, others: Tensor, temperature: float | Tensor) -> Tensor:
-    """log sum_{j != i} exp(anchors[i] . others[j] / temperature), in nats.
-
-    Args:
-        anchors: (P, B, D) of unit norm, B >= 2.
-        others: (P, B, D) of unit norm.
-        temperature: > 0.
-
-    Returns:
-        Tensor of shape (P, B).
-    """
-    logits = torch.bmm(anchors / temperature, others.mT)  # (P, B, B)
-    own = torch.eye(logits.shape[-1], dtype=torch.bool, device=logits.device)
-    return torch.logsumexp(logits.masked_fill_(own, -torch.inf), dim=-1)
+def aligned_logits(anchors: Tensor, targets: Tensor) -> Tensor:
+    """Logits of the positives: (..., B, D), (..., B, D), both `scaled` -> (..., B)."""
+    return (anchors * targets).sum(-1)
 
 
 def softplus(values: Tensor) -> Tensor:

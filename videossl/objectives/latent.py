@@ -1,106 +1,128 @@
-"""Mathematics of the latent r: KL and reparameterised draws of diagonal Gaussians, straight-through gates.
+"""A latent at work in an objective: r for every pair of the view graph, and what it costs.
 
-Source: arXiv:2602.02381. A Gaussian is a tuple (mean, log_variance) of tensors (..., R); log-variances are clipped to
-[-10, 10] here as in the authors' code (zero gradient outside), which keeps exp() finite whatever a network says.
+Shapes: P ordered pairs of the view graph, A views that are an anchor of some pair, B videos, D embedding, R latent.
 """
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from videossl.objectives.contrast import at_least_float32, full_precision
-
-LOG_VARIANCE_LIMIT = 10.0
-SMALLEST_UNIFORM = 1e-6  # the logistic noise of the gates stays within +-13.8, as published
-
-
-def _clipped(log_variance: Tensor) -> Tensor:
-    return at_least_float32(log_variance).clamp(-LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT)
+from videossl.objectives.collapse import ACTIVE_NATS
+from videossl.objectives.view_graph import ViewGraph, take
+from videossl.transition.distributions import expected_open_gates, gate_sample, gaussian_sample, kl_per_dimension
+from videossl.transition.precision import at_least_float32
+from videossl.transition.protocols import SparseLatent, VariationalLatent
 
 
-def kl_per_dimension(posterior: tuple[Tensor, Tensor], prior: tuple[Tensor, Tensor]) -> Tensor:
-    """KL(posterior || prior) of every coordinate of the latent, in nats.
+class Inferred(NamedTuple):
+    """r of every pair, and its price.
+
+    Attributes:
+        latent: (P, B, R), drawn.
+        charged: (P,), with gradients: what beta is multiplied with. Nats, or expected open gates.
+        measured: (P,), detached: what the controller of beta holds at its budget. The same without free nats.
+        terms: For logging, detached.
+    """
+
+    latent: Tensor
+    charged: Tensor
+    measured: Tensor
+    terms: dict[str, Tensor]
+
+
+def infer_variational(
+    latent: VariationalLatent,
+    anchors: Tensor,
+    contexts: Tensor,
+    futures: Tensor,
+    graph: ViewGraph,
+    *,
+    free_nats: float = 0.0,
+    kl_balance: float | None = None,
+    noise: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> Inferred:
+    """r ~ q(r | context, future); it costs KL(q || p), summed over R, averaged over videos.
+
+    Args:
+        latent: Posterior and prior.
+        anchors: (A, B, D), states of `graph.anchor_views`: the prior is asked once an anchor, not once a pair.
+        contexts: (P, B, D), states of every pair's anchor.
+        futures: (P, B, D), states that the posterior reads.
+        graph: The pairs.
+        free_nats: Nats of every coordinate of every pair that are free; see `free_bits`.
+        kl_balance: Share of the gradient that goes to the prior; see `balanced_kl`. None: both get all of theirs.
+        noise: (P, B, R) standard normal; None: drawn here.
+        generator: Where the noise comes from if it is drawn here.
+    """
+    posterior, prior = latent.posterior(contexts, futures), latent.prior(anchors)
+    q = (posterior.mean, posterior.log_variance)
+    p = (take(prior.mean, graph.anchor_rows), take(prior.log_variance, graph.anchor_rows))
+    kl = (kl_per_dimension(q, p) if kl_balance is None else balanced_kl(q, p, kl_balance)).mean(dim=1)  # (P, R)
+    measured = kl.detach().sum(-1)
+    terms = {
+        "kl_nats": measured.mean(),
+        "kl_nats_per_pair": measured,
+        "active_units": (kl.detach().mean(0) > ACTIVE_NATS).sum().to(kl.dtype),
+    }
+    drawn = gaussian_sample(*q, noise=noise, generator=generator)
+    return Inferred(drawn, free_bits(kl, free_nats).sum(-1), measured, terms)
+
+
+def infer_sparse(
+    latent: SparseLatent,
+    contexts: Tensor,
+    futures: Tensor,
+    *,
+    noise: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> Inferred:
+    """r = gate * value with gates drawn straight through; it costs the expected number of open gates.
+
+    Args:
+        latent: Gates and values.
+        contexts: (P, B, D), states of every pair's anchor.
+        futures: (P, B, D), states that the gates are inferred from.
+        noise: (P, B, R) uniform in [0, 1]; None: drawn here.
+        generator: Where the noise comes from if it is drawn here.
+    """
+    gates = latent.gates(contexts, futures)
+    drawn = gate_sample(gates.logits, noise=noise, generator=generator) * at_least_float32(gates.values)
+    open_gates = expected_open_gates(gates.logits).mean(dim=1)  # (P,)
+    measured = open_gates.detach()
+    return Inferred(drawn, open_gates, measured, {"open_gates": measured.mean(), "open_gates_per_pair": measured})
+
+
+def balanced_kl(posterior: tuple[Tensor, Tensor], prior: tuple[Tensor, Tensor], share: float) -> Tensor:
+    """`share * KL(sg(q) || p) + (1 - share) * KL(q || sg(p))`, sg stopping the gradient (DreamerV2, arXiv:2010.02193).
+
+    The value is KL(q || p) whatever the share. The prior gets `share` times the gradient that KL(q || p) gives it, the
+    posterior `1 - share` times: with 0.5 both get half, with 0.8 (theirs) the prior moves to the posterior four times
+    as willingly as the posterior to the prior.
 
     Args:
         posterior: (mean, log_variance), (..., R) each.
         prior: (mean, log_variance), (..., R) each.
+        share: Of the gradient that goes to the prior, in [0, 1].
 
     Returns:
-        Tensor of shape (..., R), >= 0, float32 or float64.
+        Tensor of shape (..., R), in nats.
     """
-    (q_mean, q_log_variance), (p_mean, p_log_variance) = posterior, prior
-    with full_precision(q_mean.device):
-        q, p = _clipped(q_log_variance), _clipped(p_log_variance)
-        shift = at_least_float32(q_mean) - at_least_float32(p_mean)
-        # expm1(d) - d: exp(d) - 1 - d cancels where posterior and prior agree, and that is where the latent dies.
-        return 0.5 * (torch.expm1(q - p) - (q - p) + shift.square() * torch.exp(-p))
+    # One KL of both, their gradients scaled on the way back, is that sum: its two terms have the same value.
+    q_mean, q_log_variance = (torch.lerp(part.detach(), part, 1 - share) for part in posterior)
+    p_mean, p_log_variance = (torch.lerp(part.detach(), part, share) for part in prior)
+    return kl_per_dimension((q_mean, q_log_variance), (p_mean, p_log_variance))
 
 
-def kl_divergence(posterior: tuple[Tensor, Tensor], prior: tuple[Tensor, Tensor]) -> Tensor:
-    """KL(posterior || prior) of diagonal Gaussians, summed over the R coordinates, in nats.
+def free_bits(kl: Tensor, free_nats: float) -> Tensor:
+    """`max(free_nats, KL)` of every coordinate: less than that gains nothing (free bits, arXiv:1606.04934, eq. 15).
 
     Args:
-        posterior: (mean, log_variance), (..., R) each.
-        prior: (mean, log_variance), (..., R) each.
+        kl: (..., R), in nats, averaged over the batch already (so a coordinate is free on average, not for each video).
+        free_nats: >= 0. What is free is in the value, as a constant: 0 changes nothing.
 
     Returns:
-        Tensor of shape (...), one value a sample: an upper bound on what r tells of the future beyond the context.
+        Tensor of shape (..., R); zero gradient where kl < free_nats.
     """
-    return kl_per_dimension(posterior, prior).sum(-1)
-
-
-def gaussian_sample(
-    mean: Tensor, log_variance: Tensor, *, noise: Tensor | None = None, generator: torch.Generator | None = None
-) -> Tensor:
-    """One reparameterised draw `mean + noise * exp(log_variance / 2)`.
-
-    Args:
-        mean: (..., R).
-        log_variance: (..., R).
-        noise: (..., R) standard normal; None: drawn here.
-        generator: Where the noise comes from if it is drawn here, on the device of `mean`.
-
-    Returns:
-        Tensor of shape (..., R), float32 or float64, with gradients to mean and log_variance.
-    """
-    with full_precision(mean.device):
-        mean = at_least_float32(mean)
-        if noise is None:
-            noise = torch.empty_like(mean).normal_(generator=generator)
-        return mean + noise * torch.exp(0.5 * _clipped(log_variance))
-
-
-def expected_open_gates(logits: Tensor) -> Tensor:
-    """Expected number of open gates, `sum_R sigmoid(logits)`: the penalty of the sparse latent.
-
-    Args:
-        logits: (..., R), log-odds that a gate is open.
-
-    Returns:
-        Tensor of shape (...), between 0 and R.
-    """
-    with full_precision(logits.device):
-        return torch.sigmoid(at_least_float32(logits)).sum(-1)
-
-
-def gate_sample(logits: Tensor, *, noise: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-    """Straight-through Bernoulli gates: forward 0 or 1, backward the gradient of the relaxed gate.
-
-    With `y = sigmoid(logits + log u - log(1 - u))`, u uniform, the gate is `1[y > 0.5]`, open with probability
-    sigmoid(logits), and its gradient is that of y.
-
-    Args:
-        logits: (..., R).
-        noise: (..., R) uniform in [0, 1], clipped to [1e-6, 1 - 1e-6]; None: drawn here.
-        generator: Where the noise comes from if it is drawn here, on the device of `logits`.
-
-    Returns:
-        Tensor of shape (..., R) of zeros and ones, float32 or float64.
-    """
-    with full_precision(logits.device):
-        logits = at_least_float32(logits)
-        if noise is None:
-            noise = torch.empty_like(logits).uniform_(generator=generator)
-        noise = noise.clamp(SMALLEST_UNIFORM, 1 - SMALLEST_UNIFORM)
-        relaxed = torch.sigmoid(logits + torch.log(noise) - torch.log1p(-noise))
-        # Forward exactly 0 or 1: `hard - soft + soft` would be off by a rounding.
-        return (relaxed > 0.5).to(relaxed.dtype) + (relaxed - relaxed.detach())
+    return kl.clamp(min=free_nats) if free_nats > 0 else kl

@@ -6,7 +6,6 @@ views, so no index travels to the device and nothing waits for it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import torch
@@ -80,17 +79,27 @@ class ViewGraph:
     def __len__(self) -> int:
         return len(self.pairs)
 
-    @cached_property
+    @property
+    def unordered_pairs(self) -> tuple[tuple[int, int], ...]:
+        """The pairs {l, m} that are joined in one direction or both, as (l, m) with l < m, ascending."""
+        return tuple(sorted({(min(pair), max(pair)) for pair in self.pairs}))
+
+    @property
     def anchor_views(self) -> tuple[int, ...]:
         """The views that are an anchor of some pair, ascending: A of them."""
         return tuple(sorted({left for left, _ in self.pairs}))
 
-    @cached_property
+    @property
+    def views(self) -> tuple[int, ...]:
+        """The views that are in some pair, ascending."""
+        return tuple(sorted({view for pair in self.pairs for view in pair}))
+
+    @property
     def anchor_rows(self) -> tuple[int, ...]:
         """For every pair, where its anchor stands in `anchor_views`."""
         return tuple(self.anchor_views.index(left) for left, _ in self.pairs)
 
-    @cached_property
+    @property
     def pairs_per_anchor(self) -> tuple[int, ...]:
         """For every pair, how many pairs share its anchor."""
         lefts = [left for left, _ in self.pairs]

@@ -99,6 +99,7 @@ class CollapseWatch(Callback):
         ("train/embedding_std", COLLAPSED_STD, "the embeddings are collapsing: all videos get nearly the same one"),
         ("train/effective_rank", COLLAPSED_RANK, "the embeddings are collapsing onto a few directions"),
         ("train/kl_nats", DEAD_NATS, "the latent is dead: the posterior tells nothing that the prior does not"),
+        ("train/open_gates", DEAD_NATS, "the latent is dead: nearly all of its gates are shut"),
         ("train/active_units", 1.0, "the latent is dead: no coordinate of it carries information"),
     )
 

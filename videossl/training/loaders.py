@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from videossl.data import VideoIndex, VideoViews, collate
 from videossl.data.dataset import Sample
 from videossl.data.settings import DataSettings
+from videossl.errors import UsageError
 from videossl.training.samples import ShuffledSamples
 from videossl.training.settings import TrainingSettings
 
@@ -43,20 +44,43 @@ def train_loader(
     )
 
 
+def has_heldout_loss(videos: VideoIndex) -> bool:
+    """Whether there are two held-out videos to compare."""
+    return len(videos) >= 2
+
+
 def heldout_loader(
-    videos: VideoIndex, data: DataSettings, training: TrainingSettings, *, seed: int
+    trainer: Trainer, videos: VideoIndex, data: DataSettings, training: TrainingSettings, *, seed: int
 ) -> DataLoader[Sample] | None:
-    """Batches of held-out videos, the same at every look; None where there are not two videos to compare."""
-    if len(videos) < 2:
+    """Batches of held-out videos, the same at every look, shared out among the processes; None without two videos.
+
+    Raises:
+        UsageError: A process would have no video.
+    """
+    if not has_heldout_loss(videos):
         _say(f"videos held out: {len(videos)}. No held-out loss, which compares videos with each other")
         return None
-    return DataLoader(
-        data.views(videos, seed=seed),
-        batch_size=training.batch_size,
-        num_workers=0,
-        collate_fn=collate,
-        drop_last=len(videos) > training.batch_size,  # a last batch of one video has nothing to be compared with
+    views = data.views(videos, seed=seed)
+    if len(views) < trainer.world_size:
+        raise UsageError(
+            f"expected a held-out video for each of {trainer.world_size} processes, got {len(views)}. "
+            f"Raise data.heldout_share={data.heldout_share:g}, or set it to 0."
+        )
+    shares = heldout_shares(
+        len(views), batch_size=training.batch_size, rank=trainer.global_rank, world_size=trainer.world_size
     )
+    return DataLoader(views, batch_sampler=shares, num_workers=0, collate_fn=collate)
+
+
+def heldout_shares(num_videos: int, *, batch_size: int, rank: int, world_size: int) -> list[list[int]]:
+    """Videos of every batch of one process: each is looked at by one process, or it would be a negative of itself.
+
+    Batches are full in all processes, but where there are fewer videos than one such batch: then the shares differ by
+    one video at most. A last batch that is not full is left out: its loss has another chance level.
+    """
+    whole = batch_size * world_size
+    starts = range(0, max(num_videos - whole, 0) + 1, whole)
+    return [list(range(start, min(start + whole, num_videos)))[rank::world_size] for start in starts]
 
 
 @rank_zero_only

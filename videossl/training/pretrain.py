@@ -24,6 +24,7 @@ from videossl.errors import UsageError, WorkError
 from videossl.files import replacing
 from videossl.models import WorldModel
 from videossl.objectives import Beta, MultiViewObjective
+from videossl.objectives.x_sample import XSample
 from videossl.run_directory import RunDirectory, write_json
 from videossl.training.callbacks import (
     CollapseWatch,
@@ -35,7 +36,7 @@ from videossl.training.callbacks import (
 )
 from videossl.training.checkpoint import Checkpoint
 from videossl.training.environment import environment
-from videossl.training.loaders import heldout_loader, train_loader
+from videossl.training.loaders import has_heldout_loss, heldout_loader, train_loader
 from videossl.training.metrics_file import continued_csv_logger
 from videossl.training.pretraining import Pretraining
 from videossl.training.settings import TrainingSettings
@@ -136,12 +137,17 @@ def pretrain(
             f"no video is left to train on: of {len(index)}, {len(index.failures)} are unreadable and the others are "
             f"held out. Lower data.heldout_share={data.heldout_share:g}, or give more videos."
         )
+    if isinstance(objective, XSample) and all(video.label_id < 0 for video in train):
+        raise UsageError(
+            "objective XSample learns from which videos have the same label, and no video has one. Put the videos of "
+            "each class into a folder, or train with another objective."
+        )
     train_views = data.views(train, seed=seed)
     module = Pretraining(model, objective, beta, augment, training)
     if start is not None:
         start.check_fits(module)
         _check_same_videos(run.index, index)
-    heldout_batches = heldout_loader(index.split("heldout"), data, training, seed=seed)
+    heldout = index.split("heldout")
     collapse = CollapseWatch(after_step=training.warmup_steps)
     callbacks = [
         StopOnBrokenLoss(),
@@ -151,9 +157,10 @@ def pretrain(
         LearningRateMonitor("step"),
         progress_callback(),
         SaveWhenInterrupted(run.checkpoints / "last.ckpt"),
-        *_savers(run, training, has_heldout=heldout_batches is not None),
+        *_savers(run, training, has_heldout=has_heldout_loss(heldout)),
     ]
     trainer = _trainer(run, training, callbacks, start)
+    heldout_batches = heldout_loader(trainer, heldout, data, training, seed=seed)
     if is_main_process():
         if not goes_on:
             shutil.rmtree(run.path, ignore_errors=True)

@@ -19,6 +19,12 @@ class TrainingSettings:
         clip_norm: Gradients with a larger norm are scaled down to it.
         inference_view: Infer r from a second augmentation of the future, which keeps pixel noise out of r; costs one
             more pass of the encoder.
+        free_nats: Nats of every coordinate of r and pair of views that cost nothing (free bits).
+        kl_balance: Share of the gradient of the KL that goes to the prior, 0 to 1 (DreamerV2: 0.8); null: the plain KL.
+        encode_chunk: Videos per process that are encoded at a time: the exact gradient of the whole batch with the
+            memory of a chunk, for one more forward pass of the encoder. null encodes the whole batch at once.
+        teacher_decay: For objectives with a teacher: how slowly it follows the model at the start, 0 to 1; slower and
+            slower until the end. null: no teacher, the targets are the model's own embeddings without gradient.
         precision: "auto" takes bf16 autocast where the device has it (GPUs since Ampere) and float32 elsewhere.
         accelerator: Lightning's name: "auto", "cpu", "gpu", "mps" ...
         devices: Number of devices per node, or "auto".
@@ -39,6 +45,10 @@ class TrainingSettings:
     warmup_steps: int = 100
     clip_norm: float = 1.0
     inference_view: bool = False
+    free_nats: float = 0.0
+    kl_balance: float | None = None
+    encode_chunk: int | None = None
+    teacher_decay: float | None = 0.996
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     accelerator: str = "auto"
     devices: int | Literal["auto"] = "auto"
@@ -72,6 +82,14 @@ class TrainingSettings:
             value = getattr(self, name)
             if not 0 < value < float("inf"):
                 raise UsageError(f"expected training.{name} above 0, got {value}.")
+        if self.encode_chunk is not None and self.encode_chunk < 1:
+            raise UsageError(
+                f"expected training.encode_chunk >= 1 (or null, for the whole batch), got {self.encode_chunk}."
+            )
+        if self.teacher_decay is not None and not 0 <= self.teacher_decay <= 1:
+            raise UsageError(
+                f"expected training.teacher_decay from 0 to 1 (or null, for no teacher), got {self.teacher_decay}."
+            )
         if self.num_threads is not None and self.num_threads < 1:
             raise UsageError(
                 f"expected training.num_threads >= 1 (or null, for torch's choice), got {self.num_threads}."

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from videossl.errors import UsageError
-from videossl.models.heads import mlp, reset_mlp
-
-LOG_VARIANCE_LIMIT = 10.0  # as published: keeps exp() finite whatever the network says
+from videossl.transition.distributions import LOG_VARIANCE_LIMIT, gaussian_sample
+from videossl.transition.networks import mlp, reset_mlp
+from videossl.transition.precision import at_least_float32
 
 
 class DiagonalGaussian(NamedTuple):
@@ -25,8 +25,7 @@ class DiagonalGaussian(NamedTuple):
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """One reparameterised draw: mean + noise * standard deviation, (..., R)."""
-        noise = torch.empty_like(self.mean).normal_(generator=generator)
-        return self.mean + noise * torch.exp(0.5 * self.log_variance)
+        return gaussian_sample(self.mean, self.log_variance, generator=generator)
 
 
 class GaussianLatent(nn.Module):
@@ -68,5 +67,5 @@ class GaussianLatent(nn.Module):
     @staticmethod
     def _gaussian(parameters: Tensor) -> DiagonalGaussian:
         # Distributions in float32 at least: under autocast, bf16 noise would be as coarse as a narrow posterior.
-        mean, log_variance = parameters.to(torch.promote_types(parameters.dtype, torch.float32)).chunk(2, dim=-1)
+        mean, log_variance = at_least_float32(parameters).chunk(2, dim=-1)
         return DiagonalGaussian(mean, log_variance.clamp(-LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT))

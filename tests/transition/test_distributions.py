@@ -3,7 +3,7 @@ import torch
 from torch.distributions import Normal
 from torch.distributions import kl_divergence as torch_kl
 
-from videossl.objectives import expected_open_gates, gate_sample, gaussian_sample, kl_divergence
+from videossl.transition import expected_open_gates, gate_sample, gaussian_sample, kl_divergence
 
 
 def gaussian(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
