@@ -55,6 +55,7 @@ def quiet_lightning() -> None:
         ".*LeafSpec.*",
         ".*does not have many workers.*",
         ".*litlogger.*",
+        ".*in eval mode at the start of training.*",  # a teacher is meant to be
     ):
         warnings.filterwarnings("ignore", message=message)
 
