@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from videossl.data.cache import FrameCache
 from videossl.data.clips import ClipError, ClipPlan, ClipPlanner
 from videossl.data.decode.base import VideoError, VideoReader
+from videossl.data.decode.opening import open_video
 from videossl.data.decode.pyav import PyAVReader
 from videossl.data.index import Video, VideoIndex
 from videossl.errors import UsageError, WorkError
@@ -149,7 +150,7 @@ class VideoViews(Dataset[Sample]):
             return self._failures[row]
 
     def _read(self, video: Video, frames: Sequence[int]) -> NDArray[np.uint8]:
-        with self.reader(video.path) as reader:
+        with open_video(video.media, self.reader) as reader:
             if reader.num_frames != video.num_frames:
                 raise VideoError(
                     video.path,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from videossl.data.decode.base import VideoError
 from videossl.data.decode.pyav import PyAVReader
+from videossl.data.media import Media
 from videossl.data.sources import Source, find_videos
 from videossl.errors import UsageError
 from videossl.files import replacing
@@ -67,6 +68,11 @@ class Video:
     width: int
     split: Split | None
     error: str | None
+
+    @property
+    def media(self) -> Media:
+        """Where its pictures lie."""
+        return Media.of(self.path)
 
 
 class VideoIndex(Sequence[Video]):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from videossl.data.clips import ClipPlanner
 from videossl.data.decode.base import VideoError, VideoReader
+from videossl.data.decode.opening import open_video
 from videossl.data.index import Video, VideoIndex
 from videossl.errors import UsageError
 from videossl.evaluation.held_out import MINIMUM_CONTEXTS, HeldOut, ProbeClips, check_enough
@@ -150,7 +151,7 @@ def _read(places: list[Place], reader: type[VideoReader], frame_size: int) -> tu
         numbers = np.unique(np.concatenate([np.concatenate([p.context, p.future, *p.decoys]) for p in group]))
         video = group[0].video
         try:
-            with reader(video.path) as opened:
+            with open_video(video.media, reader) as opened:
                 pictures = opened.read(numbers.tolist(), size=frame_size)
         except VideoError as error:
             failures.append(Failure(video.name, error.cause))

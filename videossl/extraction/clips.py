@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from videossl.data import ClipPlanner, VideoIndex
 from videossl.data.decode.base import VideoError, VideoReader
+from videossl.data.decode.opening import open_video
+from videossl.data.media import Media
 from videossl.extraction.windows import Window, cut
 from videossl.types import Failure
 
@@ -20,7 +21,7 @@ class SampledVideo:
 
     Attributes:
         name: Its stable name.
-        path: The file.
+        media: Where it lies.
         label: Its class, None if it has none.
         frames: Number in the file of every sampled frame.
         seconds: Time of every sampled frame, from the first frame of the file.
@@ -28,7 +29,7 @@ class SampledVideo:
     """
 
     name: str
-    path: Path
+    media: Media
     label: str | None
     frames: np.ndarray
     seconds: np.ndarray
@@ -69,7 +70,7 @@ def sampled_videos(
         plan = planner.plan_at(video.seconds, 0)
         windows = cut(num_samples, clip_frames=clip_frames, tubelet_frames=tubelet_frames)
         videos.append(
-            SampledVideo(video.name, video.path, video.label, plan.frames[0], plan.seconds[0], tuple(windows))
+            SampledVideo(video.name, video.media, video.label, plan.frames[0], plan.seconds[0], tuple(windows))
         )
     return videos
 
@@ -88,7 +89,7 @@ def read_clips(
     for video in videos:
         causes: list[str] = []
         try:
-            with reader(video.path) as opened:
+            with open_video(video.media, reader) as opened:
                 for piece in _pieces(video.windows, frame_size):
                     yield from _read(video, piece, opened, frame_size, causes)
         except VideoError as error:  # the file itself
