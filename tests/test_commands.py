@@ -95,6 +95,9 @@ def test_training_goes_on_where_it_stopped(small_run, small_world, tmp_path):
     with (out / "metrics.csv").open() as file:
         steps = [int(row["step"]) for row in csv.DictReader(file) if row["train/loss"]]
     assert steps == sorted(set(steps)) == [1, 3, 5]
+    checkpoints = {path.name for path in (out / "checkpoints").glob("*.ckpt")}
+    assert not any("-v" in name for name in checkpoints), checkpoints
+    assert torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 6
 
 
 def test_the_same_seed_gives_the_same_weights(small_run, small_world, tmp_path):

@@ -23,6 +23,7 @@ from videossl.objectives import (
     SparseGate,
     ViewGraph,
     kl_divergence,
+    mv_infonce,
 )
 from videossl.objectives.an_info_nce import AnInfoNCE
 from videossl.objectives.dino import DINO
@@ -212,7 +213,8 @@ def test_r_is_inferred_from_the_inference_view_else_from_the_teacher_else_from_t
     given: set[str], read: str
 ) -> None:
     sources = {name: views(seed=seed) for seed, name in enumerate(("embeddings", "targets", "inference"))}
-    model = AdaSSL(Distillation(graph="forward"), ToyLatent(), ToyEditor(), FixedBeta(1.0)).double()
+    objective = Distillation(graph="forward")
+    model = AdaSSL(objective, ToyLatent(), ToyEditor(), FixedBeta(1.0), normalise=True).double()
     model(sources["embeddings"], **{name: sources[name] for name in given})
     unit = {name: nn.functional.normalize(source, dim=-1) for name, source in sources.items()}
     torch.testing.assert_close(model.latent.seen["context"], unit["embeddings"][[0, 0, 1]])
@@ -491,3 +493,49 @@ def test_no_step_makes_the_host_wait_for_the_device(beta: Callable[[], Beta], op
         model(z)  # the controller learns how many pairs there are
         with NothingWaits():
             model(z).total.backward()
+
+
+class Same(nn.Module):
+    def forward(self, state: Tensor, latent: Tensor | None) -> Tensor:
+        return state
+
+
+@pytest.mark.parametrize("objective", [MVInfoNCE(), DINO(D), VICReg(), Distillation(D, hidden_dim=8), Prediction()])
+def test_the_identity_gives_the_objective_itself_whether_or_not_it_reads_norms(objective: MultiViewObjective) -> None:
+    objective.eval()  # DINO's centre stays
+    z = 3 * views().float()
+    torch.testing.assert_close(AdaSSL(objective, None, Same())(z).total, objective(z).total)
+
+
+def test_views_that_are_not_present_have_no_part_in_the_cost_of_r() -> None:
+    torch.manual_seed(0)
+    model = AdaSSL(MVInfoNCE(), GaussianLatent(D, latent_dim=R), MLPEditor(D, R), 0.1)
+    z, there = views().float().requires_grad_(), torch.ones(3, 5, dtype=torch.bool)
+    there[2, 3:] = False
+    noise = torch.randn(6, 5, R)
+    loss = model(z, noise=noise, present=there)
+    loss.total.backward()
+    assert z.grad is not None
+    assert z.grad[2, 3:].abs().max() == 0
+    elsewhere = torch.where(there[..., None], z.detach(), 7.0)
+    again = model(elsewhere, noise=noise, present=there)
+    torch.testing.assert_close(again.total, loss.total)
+    torch.testing.assert_close(again.terms["kl_nats"], loss.terms["kl_nats"])
+
+
+@pytest.mark.parametrize(
+    ("objective", "beta", "message"),
+    [
+        (mv_infonce, 0.1, "a multi-view objective like MVInfoNCE"),
+        (MVInfoNCE(), "much", "beta as a number or a Beta"),
+    ],
+)
+def test_what_is_no_objective_or_no_price_is_refused(objective: object, beta: object, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        AdaSSL(objective, ToyLatent(), ToyEditor(), beta)  # type: ignore[arg-type]
+
+
+def test_noise_of_another_shape_is_refused_and_not_spread_out() -> None:
+    model = AdaSSL(MVInfoNCE(), GaussianLatent(D, latent_dim=R), MLPEditor(D, R), 0.1)
+    with pytest.raises(UsageError, match=r"noise of shape \(P, B, R\)"):
+        model(views().float(), noise=torch.randn(R))

@@ -196,7 +196,7 @@ def test_pretraining_in_chunks_has_the_gradient_of_the_whole_batch():
         module = pretraining(chunk)
         module.augment.forward = lambda clips: clips.double() / 255  # the same pixels, however the batch is cut
         torch.manual_seed(3)
-        loss, embeddings = module._loss(batch)
+        loss, embeddings = module._loss(batch, 0)
         loss.total.backward()
         found.append((loss.total, embeddings, [p.grad for p in module.parameters() if p.grad is not None]))
     (one, embeddings, wanted), (two, chunked, got) = found

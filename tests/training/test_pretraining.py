@@ -5,18 +5,20 @@ from functools import partial
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
+from torch import nn
 from torch.utils.data import DataLoader
 
 from videossl.data import Augment
 from videossl.errors import UsageError
 from videossl.models import GaussianLatent, MLPEditor, MLPProjector, VideoTransformer, WorldModel
-from videossl.objectives import AdaSSL, FixedBeta, LearnedTemperature, MVInfoNCE
+from videossl.objectives import AdaSSL, FixedBeta, LearnedTemperature, MVInfoNCE, Prediction, VarianceCovariance
 from videossl.objectives.dino import DINO
 from videossl.objectives.distillation import Distillation
 from videossl.objectives.ema import ema_decay
 from videossl.objectives.x_sample import XSample
 from videossl.training.loaders import heldout_shares
 from videossl.training.pretraining import Pretraining
+from videossl.training.rehearsal import rehearse
 from videossl.training.settings import TrainingSettings
 from videossl.types import ViewBatch
 
@@ -112,7 +114,7 @@ def test_targets_are_the_teachers_embeddings_of_the_same_views(edited, chunk):
         parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
     seen = {}
     objective.register_forward_pre_hook(lambda _, args, given: seen.update(given), with_kwargs=True)
-    _, embeddings = module._loss(batch())
+    _, embeddings = module._loss(batch(), 0)
     wanted = module.teacher.module.embed_views(batch().clips.float() / 255)[1]
     torch.testing.assert_close(seen["targets"], wanted)
     assert not seen["targets"].requires_grad
@@ -122,15 +124,12 @@ def test_targets_are_the_teachers_embeddings_of_the_same_views(edited, chunk):
 
 def test_who_has_a_teacher():
     assert pretraining(MVInfoNCE()).teacher is None
-    assert pretraining(distillation(), teacher_decay=None).teacher is None
+    assert pretraining(distillation()).teacher.base == 0.996
     assert pretraining(distillation(), teacher_decay=0.5).teacher.base == 0.5
-    objective = distillation()
-    objective.teacher_decay = 0.7  # the objective knows better
-    assert pretraining(objective, teacher_decay=None).teacher.base == 0.7
-    objective.teacher_decay = None
-    module = pretraining(objective)
+    assert pretraining(Prediction(), teacher_decay=0.5).teacher.base == 0.5
+    module = pretraining(Prediction(VarianceCovariance()))
     assert module.teacher is None
-    module._loss(batch())  # its own embeddings are the targets
+    module._loss(batch(), 0)  # its own embeddings are the targets
 
 
 @pytest.mark.parametrize("edited", [False, True])
@@ -139,7 +138,7 @@ def test_x_sample_is_told_which_videos_have_the_same_label(edited):
     module = pretraining(objective, edited=edited)
     seen = {}
     objective.register_forward_pre_hook(lambda _, args, given: seen.update(given), with_kwargs=True)
-    module._loss(batch())
+    module._loss(batch(), 0)
     assert seen["similarity"].tolist() == [
         [1, 0, 1, 0, 0], [0, 1, 0, 0, 0], [1, 0, 1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 1],
     ]  # fmt: skip
@@ -188,3 +187,52 @@ def test_held_out_videos_are_shared_out_once(num_videos, world_size, sizes):
     seen = [video for share in shares for one in share for video in one]
     assert len(set(seen)) == len(seen)
     assert sorted(seen) == list(range(len(seen)))
+
+
+@pytest.mark.parametrize(
+    ("objective", "settings", "message"),
+    [
+        (MVInfoNCE(), {"free_nats": 0.1}, "training.free_nats is about the latent"),
+        (MVInfoNCE(), {"inference_view": True}, "training.inference_view is about the latent"),
+        (Prediction(), {}, "neither a regulariser nor a teacher collapses"),
+    ],
+)
+def test_settings_that_would_have_no_effect_or_a_bad_one_are_refused(objective, settings, message):
+    with pytest.raises(UsageError, match=message):
+        pretraining(objective, **settings)
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        (MVInfoNCE(graph=[(0, 4)]), "two different views"),
+        (Distillation(predictor=nn.Linear(3, 6)), "Distillation does not work on 2 views of 6 dimensions"),
+        (Prediction(nn.Identity()), "a regulariser that returns a Loss"),
+        (MVInfoNCE(LearnedTemperature(num_dimensions=5)), "one temperature for each of 6 dimensions, got 5"),
+    ],
+)
+def test_an_objective_that_does_not_fit_is_found_in_the_rehearsal(objective, message):
+    with pytest.raises(UsageError, match=message):
+        rehearse(pretraining(objective), num_views=2, batch_size=4)
+
+
+def test_a_rehearsal_leaves_no_trace():
+    module = pretraining(DINO(6), edited=True)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    rehearse(module, num_views=2, batch_size=4)
+    torch.testing.assert_close(torch.rand(3), expected)
+    torch.testing.assert_close(module.state_dict(), before)
+
+
+def test_a_step_draws_the_same_whatever_was_drawn_before_it():
+    module = pretraining(MVInfoNCE(), edited=True)
+    nn.init.normal_(module.model.editor.net[-1].weight)  # away from the identity, so that r matters
+    module._loss(batch(), 5)
+    torch.rand(10)
+    first = module._loss(batch(), 7)[0].total
+    module._loss(batch(), -1)  # a look at held-out videos
+    torch.testing.assert_close(module._loss(batch(), 7)[0].total, first, rtol=0, atol=0)
+    assert module._loss(batch(), 8)[0].total != first

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from videossl.errors import UsageError
 from videossl.objectives.base import Loss, MultiViewObjective, TeacherObjective
-from videossl.objectives.beta import Beta
+from videossl.objectives.beta import Beta, FixedBeta
 from videossl.objectives.contrast import unit
 from videossl.objectives.latent import Inferred, infer_sparse, infer_variational
 from videossl.objectives.view_graph import ViewGraph, take
@@ -34,7 +34,8 @@ class AdaSSL(nn.Module):
       is then a gate: `nats=2.0` holds two gates of every pair open on average.
 
     Both have the terms `objective`, `penalty`, `beta` and `beta_per_pair` (P,), beside those of the objective.
-    With an editor that is the identity and beta = 0 it is the objective itself. Without a latent the editor alone
+    With an editor that is the identity and beta = 0 it is the objective itself (one that `reads_scale`: with
+    `normalise` at False or None). Without a latent the editor alone
     predicts and there is no penalty: the deterministic twin.
 
     What r is inferred from, as in the authors' code: the context is always u[l]; the future is read from the inference
@@ -45,9 +46,10 @@ class AdaSSL(nn.Module):
         objective: What the edited anchors are trained by; its view graph is used.
         latent: What infers r, or None for the deterministic twin.
         editor: Moves the context to the future.
-        beta: Weight of the cost; needed if there is a latent. Updated in training mode only.
+        beta: Weight of the cost; needed if there is a latent, unused without. Updated in training mode
+            only. A number is a fixed one.
         normalise: Whether latent and editor see embeddings of unit norm (as the world model does), or the raw ones
-            (as the authors' code does).
+            (as the authors' code does). None: unit norm, unless the objective `reads_scale`.
         free_nats: Variational latents only: nats of every coordinate of r that are free for every pair: a coordinate
             whose KL, averaged over the batch, is below has no gradient from the cost (free bits, arXiv:1606.04934).
             The KL that is logged, and that the controller of beta holds at its budget, is the whole one; the penalty
@@ -61,18 +63,18 @@ class AdaSSL(nn.Module):
         objective: MultiViewObjective,
         latent: Latent | None,
         editor: Editor,
-        beta: Beta | None = None,
-        normalise: bool = True,
+        beta: Beta | float | None = None,
+        normalise: bool | None = None,
         free_nats: float = 0.0,
         kl_balance: float | None = None,
     ) -> None:
         super().__init__()
-        _check(latent, beta, free_nats, kl_balance)
+        _check(objective, latent, beta, free_nats, kl_balance)
         self.objective = objective
         self.latent = latent
         self.editor = editor
-        self.beta = beta
-        self.normalise = normalise
+        self.beta = FixedBeta(beta) if isinstance(beta, int | float) else beta
+        self.normalise = not objective.reads_scale if normalise is None else normalise
         self.free_nats = free_nats
         self.kl_balance = kl_balance
 
@@ -94,7 +96,8 @@ class AdaSSL(nn.Module):
             noise: (P, B, R) for r: standard normal for a variational latent, uniform in [0, 1] for a sparse one.
                 None: drawn here.
             generator: Where the noise comes from if it is drawn here, on the device of the embeddings.
-            given: Passed on to the objective, by name: the teacher's `targets`, a `similarity`.
+            given: Passed on to the objective, by name: the teacher's `targets`, a `similarity`, which views are
+                `present` (V, B); the cost of r is then averaged over the pairs that are there.
 
         Returns:
             The loss in nats, if the objective is in nats.
@@ -116,6 +119,7 @@ class AdaSSL(nn.Module):
             graph,
             noise,
             generator,
+            given.get("present"),
         )
         loss = self.objective(embeddings, self.editor(contexts, inferred.latent), **given)
         weights = self.beta.weights(len(graph), inferred.charged.dtype)
@@ -138,7 +142,9 @@ class AdaSSL(nn.Module):
         graph: ViewGraph,
         noise: Tensor | None,
         generator: torch.Generator | None,
+        present: Tensor | None,
     ) -> Inferred:
+        both = None if present is None else graph.anchors(present) & graph.targets(present)
         if isinstance(self.latent, VariationalLatent):
             return infer_variational(
                 self.latent,
@@ -150,9 +156,10 @@ class AdaSSL(nn.Module):
                 kl_balance=self.kl_balance,
                 noise=noise,
                 generator=generator,
+                present=both,
             )
         assert self.latent is not None  # the caller has looked; for the type checker
-        return infer_sparse(self.latent, contexts, futures, noise=noise, generator=generator)
+        return infer_sparse(self.latent, contexts, futures, noise=noise, generator=generator, present=both)
 
     def _read_from(self, states: Tensor, inference: Tensor | None, targets: Tensor | None) -> Tensor:
         """Where r is inferred from: states (V, B, D)."""
@@ -179,7 +186,12 @@ class AdaSSL(nn.Module):
         return ViewGraph.of(self.objective.graph, embeddings.shape[0])
 
 
-def _check(latent: Latent | None, beta: Beta | None, free_nats: float, kl_balance: float | None) -> None:
+def _check(objective: object, latent: object, beta: object, free_nats: float, kl_balance: float | None) -> None:
+    if not isinstance(objective, MultiViewObjective):
+        got = getattr(objective, "__name__", type(objective).__name__)
+        raise UsageError(f"expected a multi-view objective like MVInfoNCE(...), got {got}. Give the module, made.")
+    if not isinstance(beta, Beta | int | float | None):
+        raise UsageError(f"expected beta as a number or a Beta like InformationBudget(...), got {type(beta).__name__}.")
     is_variational = isinstance(latent, VariationalLatent)
     if latent is not None and not is_variational and not isinstance(latent, SparseLatent):
         raise UsageError(

@@ -1,7 +1,7 @@
 """What every objective returns, and what a multi-view objective is."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -25,9 +25,11 @@ class MultiViewObjective(nn.Module, ABC):
 
     Attributes:
         graph: The view graph as the config says it; see `videossl.objectives.view_graph`.
+        reads_scale: Whether the norm of an embedding matters: predictions must then be of the scale of the embeddings.
     """
 
     graph: Graph
+    reads_scale: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, embeddings: Tensor, predictions: Tensor | None = None) -> Loss:
@@ -35,7 +37,13 @@ class MultiViewObjective(nn.Module, ABC):
 
 
 class TeacherObjective(MultiViewObjective):
-    """An objective whose targets come from a teacher: a slowly following copy of the encoder (`ema.py`)."""
+    """An objective whose targets come from a teacher: a slowly following copy of the encoder (`ema.py`).
+
+    Attributes:
+        teacher_decay: How slowly, where whoever trains says nothing else; None: without a teacher.
+    """
+
+    teacher_decay: ClassVar[float | None] = 0.996
 
     @abstractmethod
     def forward(self, embeddings: Tensor, predictions: Tensor | None = None, *, targets: Tensor | None = None) -> Loss:

@@ -77,7 +77,7 @@ class InformationBudget(Beta):
         highest_beta: float = 100.0,
     ) -> None:
         super().__init__()
-        if not 0 < nats < math.inf or rate <= 0 or not 0 < lowest_beta <= initial_beta <= highest_beta:
+        if not 0 < nats < math.inf or not 0 < rate < math.inf or not 0 < lowest_beta <= initial_beta <= highest_beta:
             raise UsageError(
                 f"expected nats > 0, rate > 0 and 0 < lowest_beta <= initial_beta <= highest_beta, got nats={nats}, "
                 f"rate={rate}, betas {lowest_beta}, {initial_beta}, {highest_beta}. For no penalty: FixedBeta(beta=0)."

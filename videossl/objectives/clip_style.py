@@ -40,6 +40,10 @@ def clip_style(
     Raises:
         UsageError: Modalities of different shapes, unknown names in `present`, or what the objective refuses.
     """
+    if not isinstance(objective, MVInfoNCE | MVDHEL):
+        raise UsageError(f"expected MVInfoNCE(...) or MVDHEL(...), which know what is missing, got {objective!r}.")
+    if isinstance(modalities, Mapping) and any(part is None for part in modalities.values()):
+        raise UsageError("a modality is None. Leave it out, or say in `present` for which things it is missing.")
     names = list(modalities) if isinstance(modalities, Mapping) else [str(index) for index in range(len(modalities))]
     embeddings = list(modalities.values()) if isinstance(modalities, Mapping) else list(modalities)
     shapes = {tuple(embedding.shape) for embedding in embeddings}
@@ -53,6 +57,11 @@ def clip_style(
         if unknown:
             raise UsageError(f"`present` names {', '.join(unknown)}, but the modalities are {', '.join(names)}.")
         everywhere = torch.ones(embeddings[0].shape[:1], dtype=torch.bool, device=embeddings[0].device)
+        for name, mask in present.items():
+            if mask.shape != everywhere.shape:
+                raise UsageError(
+                    f"expected `present` of {name} of shape {tuple(everywhere.shape)}, got {tuple(mask.shape)}."
+                )
         present = torch.stack([present.get(name, everywhere) for name in names])
     loss = objective(torch.stack(embeddings), present=present)
     assert isinstance(loss, Loss)  # for the type checker: calling a module gives anything

@@ -95,6 +95,8 @@ class DINO(TeacherObjective):
 
     centre: Tensor
 
+    reads_scale = True
+
     def __init__(
         self,
         embedding_dim: int,

@@ -133,6 +133,8 @@ class Distillation(TeacherObjective):
         UsageError: Both embedding_dim and predictor, or a size below 1.
     """
 
+    reads_scale = True
+
     def __init__(
         self,
         embedding_dim: int | None = None,

@@ -54,6 +54,9 @@ def logits_of_pairs(
     Returns:
         Two tensors of shape (Q, B), of the type of `anchors`.
     """
+    if candidates is not anchors and anchors.dtype != candidates.dtype:
+        both = torch.promote_types(anchors.dtype, candidates.dtype)
+        anchors, candidates = anchors.to(both), candidates.to(both)
     if logit_limit is not None:
         bound = logit_limit if bound is None else min(bound, logit_limit)
     flat = [index for pair in pairs for index in pair]

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from videossl.errors import UsageError
 from videossl.objectives.base import Loss
+from videossl.objectives.contrast import full_precision
 from videossl.objectives.critics import Activation, PairCritic, mlp
 from videossl.objectives.information_bounds import club_bound, info_nce_bound
 
@@ -92,11 +93,12 @@ class FactorCL(nn.Module):
     The embeddings (B, D1), (B, D2) are raw vectors and are NOT normalised: heads and critics see them as they are, so
     their scale matters. Value and terms are those of `factor_cl`; chance level 0 (collapsed embeddings).
 
-        objective = FactorCL(128, 64)  # widths of the two encoders' embeddings
+        objective = FactorCL(128, 64)  # widths of the embeddings of encoder_1 and encoder_2
         critics = torch.optim.Adam(objective.critic_parameters(), 1e-4)
-        others = torch.optim.Adam([*encoders.parameters(), *objective.non_critic_parameters()], 1e-4)
-        for batch in loader:
-            streams = [encoder(x) for encoder, x in zip(encoders, batch)]  # x1, x2, x1_aug, x2_aug
+        encoders = [*encoder_1.parameters(), *encoder_2.parameters()]
+        others = torch.optim.Adam([*encoders, *objective.non_critic_parameters()], 1e-4)
+        for x1, x2, x1_aug, x2_aug in loader:
+            streams = encoder_1(x1), encoder_2(x2), encoder_1(x1_aug), encoder_2(x2_aug)
             others.zero_grad(); objective(*streams).total.backward(); others.step()
             for _ in range(5):  # as published, who draw a new batch for each
                 critics.zero_grad(); objective.learning_loss(*streams).total.backward(); critics.step()
@@ -300,6 +302,11 @@ class FactorCL(nn.Module):
             )
         return labels, labels
 
+    def _through(self, head: str, stream: Tensor) -> Tensor:
+        """A stream through a head, in float32 at least."""
+        with full_precision(stream.device):
+            return self.heads[head](stream.to(next(self.heads[head].parameters()).dtype))
+
     def _inputs(
         self, x1: Tensor, x2: Tensor, x1_aug: Tensor | None, x2_aug: Tensor | None, labels: Tensor | None
     ) -> dict[str, tuple[Tensor, Tensor]]:
@@ -309,7 +316,7 @@ class FactorCL(nn.Module):
         def views(pair: tuple[Tensor, Tensor], bounds: tuple[str, ...], bare: bool) -> dict[str, Tensor]:
             """Through every head once, by its name."""
             names = {self._head(bound, stream): pair[stream - 1] for bound in bounds for stream in (1, 2)}
-            return {name: x if bare or name not in self.heads else self.heads[name](x) for name, x in names.items()}
+            return {name: x if bare or name not in self.heads else self._through(name, x) for name, x in names.items()}
 
         own = views((x1, x2), FactorBounds._fields, bare=False)
         other = views(partners, FactorBounds._fields[2:], bare=labels is not None)

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from videossl.errors import UsageError
 from videossl.objectives.collapse import ACTIVE_NATS
+from videossl.objectives.present import mean_along
 from videossl.objectives.view_graph import ViewGraph, take
 from videossl.transition.distributions import expected_open_gates, gate_sample, gaussian_sample, kl_per_dimension
 from videossl.transition.precision import at_least_float32
@@ -42,6 +44,7 @@ def infer_variational(
     kl_balance: float | None = None,
     noise: Tensor | None = None,
     generator: torch.Generator | None = None,
+    present: Tensor | None = None,
 ) -> Inferred:
     """r ~ q(r | context, future); it costs KL(q || p), summed over R, averaged over videos.
 
@@ -55,17 +58,20 @@ def infer_variational(
         kl_balance: Share of the gradient that goes to the prior; see `balanced_kl`. None: both get all of theirs.
         noise: (P, B, R) standard normal; None: drawn here.
         generator: Where the noise comes from if it is drawn here.
+        present: (P, B) bool: the cost is the mean over videos of which both views are there. None: all are.
     """
     posterior, prior = latent.posterior(contexts, futures), latent.prior(anchors)
     q = (posterior.mean, posterior.log_variance)
     p = (take(prior.mean, graph.anchor_rows), take(prior.log_variance, graph.anchor_rows))
-    kl = (kl_per_dimension(q, p) if kl_balance is None else balanced_kl(q, p, kl_balance)).mean(dim=1)  # (P, R)
+    each = kl_per_dimension(q, p) if kl_balance is None else balanced_kl(q, p, kl_balance)  # (P, B, R)
+    kl = mean_along(1, each, None if present is None else present[..., None])  # (P, R)
     measured = kl.detach().sum(-1)
     terms = {
         "kl_nats": measured.mean(),
         "kl_nats_per_pair": measured,
         "active_units": (kl.detach().mean(0) > ACTIVE_NATS).sum().to(kl.dtype),
     }
+    _check_noise(noise, q[0])
     drawn = gaussian_sample(*q, noise=noise, generator=generator)
     return Inferred(drawn, free_bits(kl, free_nats).sum(-1), measured, terms)
 
@@ -77,6 +83,7 @@ def infer_sparse(
     *,
     noise: Tensor | None = None,
     generator: torch.Generator | None = None,
+    present: Tensor | None = None,
 ) -> Inferred:
     """r = gate * value with gates drawn straight through; it costs the expected number of open gates.
 
@@ -86,12 +93,19 @@ def infer_sparse(
         futures: (P, B, D), states that the gates are inferred from.
         noise: (P, B, R) uniform in [0, 1]; None: drawn here.
         generator: Where the noise comes from if it is drawn here.
+        present: (P, B) bool: the cost is the mean over videos of which both views are there. None: all are.
     """
     gates = latent.gates(contexts, futures)
+    _check_noise(noise, gates.logits)
     drawn = gate_sample(gates.logits, noise=noise, generator=generator) * at_least_float32(gates.values)
-    open_gates = expected_open_gates(gates.logits).mean(dim=1)  # (P,)
+    open_gates = mean_along(1, expected_open_gates(gates.logits), present)  # (P,)
     measured = open_gates.detach()
     return Inferred(drawn, open_gates, measured, {"open_gates": measured.mean(), "open_gates_per_pair": measured})
+
+
+def _check_noise(noise: Tensor | None, like: Tensor) -> None:
+    if noise is not None and noise.shape != like.shape:
+        raise UsageError(f"expected noise of shape (P, B, R) = {tuple(like.shape)}, got {tuple(noise.shape)}.")
 
 
 def balanced_kl(posterior: tuple[Tensor, Tensor], prior: tuple[Tensor, Tensor], share: float) -> Tensor:

@@ -1,16 +1,6 @@
 """MV-DHEL: align all views of a video at once, spread every view over the videos alone (arXiv:2507.06979).
 
 Shapes: V views, B videos, D embedding, P ordered pairs of the view graph.
-
-With `s[l>m,i] = p[l>m,i] . u[m,i] / tau`, where `u` are the normalised embeddings and `p[l>m]` the normalised
-predictions (the anchors `u[l]` themselves if there are none), and `W[l,i] = sum_{j != i} exp(u[l,i] . u[l,j] / tau)`,
-the loss of video i is `sum_l log W[l,i]` (the energy, l over the views of the graph) minus the alignment:
-
-| alignment | value | |
-|---|---|---|
-| log_of_sum | `log sum_P exp s[p,i]` | as printed |
-| log_of_sum_per_anchor | `mean_l log sum_{m: (l,m) in P} exp s[l>m,i]` | the ablation `CL_2` of the authors' code |
-| mean_of_logs | `mean_P s[p,i]` | every pair has its share of the gradient |
 """
 
 from typing import Literal, get_args
@@ -65,11 +55,14 @@ def _energies(
     views = scaled(take(embeddings, graph.views), temperature)
     own = [(view, view) for view in range(len(views))]
     there = None if present is None else take(present, graph.views)
+    bound = logit_bound(temperature)
     energies = logits_of_pairs(
-        views, views, own, bound=logit_bound(temperature), present=None if there is None else (there, there)
+        views, views, own, bound=bound, present=None if there is None else (there, there)
     ).energies
     if self_in_energy:
-        energies = torch.logaddexp(energies, aligned_logits(views, views))
+        # Of points of unit norm it is 1 / tau, whatever their gradient.
+        own_points = views if bound is None else views.detach()
+        energies = torch.logaddexp(energies, aligned_logits(own_points, own_points))
     return energies if there is None else energies.masked_fill(~there | (energies == -torch.inf), 0.0)
 
 
@@ -105,15 +98,27 @@ def mv_dhel(
     predictions: Tensor | None = None,
     present: Tensor | None = None,
 ) -> Tensor:
-    """Multi-view decoupled hyperspherical energy loss in nats; the formulas stand at the head of this file.
+    """Multi-view decoupled hyperspherical energy loss in nats (arXiv:2507.06979).
+
+    With `s[l>m,i] = p[l>m,i] . u[m,i] / tau`, where `u` are the normalised embeddings and `p[l>m]` the normalised
+    predictions (the anchors `u[l]` themselves if there are none), and
+    `W[l,i] = sum_{j != i} exp(u[l,i] . u[l,j] / tau)`, the loss of video i is `sum_l log W[l,i]` (the energy, l over
+    the views of the graph) minus the alignment:
+
+    | alignment | value | |
+    |---|---|---|
+    | log_of_sum | `log sum_P exp s[p,i]` | as printed |
+    | log_of_sum_per_anchor | `mean_l log sum_{m: (l,m) in P} exp s[l>m,i]` | the ablation `CL_2` of the authors' code |
+    | mean_of_logs | `mean_P s[p,i]` | every pair has its share of the gradient |
 
     Everything is in log space: the authors' code multiplies the V energies, whose gradient is lost in float32, in
     silence, from about B = 1024 and V = 8 at temperature 0.2. Relation to its value: theirs counts every unordered
     pair once, which is `graph="forward"` exactly; over all ordered pairs the value is theirs - log 2, with the same
     gradient. `self_in_energy` adds j = i to W, as in the formula of the authors' README.
 
-    Chance level (collapsed embeddings): V log(B - 1) + (V - 1) / tau - log P for the V views of the graph, with 1 in
-    place of P for mean_of_logs and P / V for log_of_sum_per_anchor. The value may be negative. Only a view's own
+    Chance level (collapsed embeddings): V log(B - 1) + (V - 1) / tau - log P for the V views of the graph, with B in
+    place of B - 1 if `self_in_energy`; for mean_of_logs without the log P, for log_of_sum_per_anchor with the mean over
+    anchors of the log of the number of their targets in its place. The value may be negative. Only a view's own
     embeddings repel each other, so edited anchors learn from the alignment alone.
 
     Args:

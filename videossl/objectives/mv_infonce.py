@@ -2,21 +2,6 @@
 
 Shapes: V views, B videos, D embedding, P ordered pairs of the view graph.
 Not here: the latent and the editor (adassl.py), gathering over devices (training/).
-
-With `s[l>m,i,j] = p[l>m,i] . u[m,j] / tau`, where `u` are the normalised embeddings and `p[l>m]` the normalised
-predictions (the anchors `u[l]` themselves if there are none), `A[p,i] = s[p,i,i]` and `E[p,i] = sum_j exp s[p,i,j]`:
-
-| alignment | energy | loss of video i | chance level |
-|---|---|---|---|
-| mean_of_logs | per_pair | `mean_P log E[p,i] - mean_P A[p,i]`: the mean of P InfoNCEs | log B |
-| mean_of_logs | joint | `log sum_P E[p,i] - mean_P A[p,i]` | log(P B) |
-| log_of_sum | joint | `log sum_P E[p,i] - log sum_P exp A[p,i]`: as printed | log B |
-| mean_of_logs | per_anchor | the joint form for the pairs of each anchor view, mean over anchors | log(P B / A) |
-| log_of_sum | per_anchor | the printed form likewise: the ablation `CL_1` of the authors' code | log B |
-
-(The chance level of mean_of_logs with per_anchor is that of graphs in which all A anchors have equally many pairs.)
-For a graph of one pair all are the same. The printed form is winner-takes-all: the softmax over pairs gives the
-gradient to the pair that is aligned best already, on temporal views the one closest in time.
 """
 
 import math
@@ -162,7 +147,23 @@ def mv_infonce(
     present: Tensor | None = None,
     logit_limit: float | None = None,
 ) -> Tensor:
-    """Multi-view InfoNCE in nats; the formulas and chance levels stand at the head of this file.
+    """Multi-view InfoNCE in nats (arXiv:2507.06979).
+
+    With `s[l>m,i,j] = p[l>m,i] . u[m,j] / tau`, where `u` are the normalised embeddings and `p[l>m]` the normalised
+    predictions (the anchors `u[l]` themselves if there are none), `A[p,i] = s[p,i,i]` and
+    `E[p,i] = sum_j exp s[p,i,j]`:
+
+    | alignment | energy | loss of video i | chance level |
+    |---|---|---|---|
+    | mean_of_logs | per_pair | `mean_P log E[p,i] - mean_P A[p,i]`: the mean of P InfoNCEs | log B |
+    | mean_of_logs | joint | `log sum_P E[p,i] - mean_P A[p,i]` | log(P B) |
+    | log_of_sum | joint | `log sum_P E[p,i] - log sum_P exp A[p,i]`: as printed | log B |
+    | mean_of_logs | per_anchor | the joint form for the pairs of each anchor view, mean over anchors | log(P B / A) |
+    | log_of_sum | per_anchor | the printed form likewise: the ablation `CL_1` of the authors' code | log B |
+
+    (The chance level of mean_of_logs with per_anchor is that of graphs in which all A anchors have equally many pairs.)
+    For a graph of one pair all are the same. The printed form is winner-takes-all: the softmax over pairs gives the
+    gradient to the pair that is aligned best already, on temporal views the one closest in time.
 
     The positive is inside the denominator in every form. `log_of_sum` with `joint` over all pairs is the formula
     printed in arXiv:2507.06979; with `same_view_negatives` it is the authors' code, which adds to the denominator
@@ -186,7 +187,8 @@ def mv_infonce(
         predictions: (P, B, D), edited anchors p[l>m] in the order of `ViewGraph.pairs`; L2-normalised here.
             None: the views themselves.
         present: (V, B) bool: a view that a video does not have is neither positive nor negative. The mean is over
-            what is there. None: all are there.
+            what is there; in the joint and per_anchor forms an anchor's negatives in a view count also where its own
+            positive there is missing. None: all are there.
         logit_limit: Clip logits to [-limit, limit], without gradient outside; None for exact logits.
 
     Returns:

@@ -120,6 +120,11 @@ def prediction(
         total, terms = prediction_weight * error, {}
         if regulariser is not None:
             price = regulariser(embeddings)
+            if not isinstance(price, Loss):
+                raise UsageError(
+                    f"expected a regulariser that returns a Loss, like VarianceCovariance() or SIGReg(), got "
+                    f"{type(regulariser).__name__}."
+                )
             total, terms = total + regulariser_weight * price.total, price.terms
     return Loss(total, {**terms, "prediction": error.detach(), "prediction_per_pair": errors.detach()})
 
@@ -137,8 +142,10 @@ class Prediction(TeacherObjective):
         regulariser_weight: Weight of the regulariser's total. LeJEPA: 0.05 beside a prediction_weight of 0.95.
         graph: The view graph.
         stop_gradient: See `prediction`.
-        teacher_decay: For whoever trains: how slowly a teacher follows that gives the targets; None for no teacher.
     """
+
+    reads_scale = True
+    teacher_decay = None  # a regulariser keeps it from collapsing
 
     def __init__(
         self,
@@ -147,15 +154,15 @@ class Prediction(TeacherObjective):
         regulariser_weight: float = 1.0,
         graph: Graph = "all",
         stop_gradient: bool = True,
-        teacher_decay: float | None = None,
     ) -> None:
         super().__init__()
+        if regulariser is not None and not isinstance(regulariser, nn.Module):
+            raise UsageError("expected a regulariser like VarianceCovariance() or SIGReg(): the module, made.")
         self.regulariser = regulariser
         self.prediction_weight = prediction_weight
         self.regulariser_weight = regulariser_weight
         self.graph: Graph = graph
         self.stop_gradient = stop_gradient
-        self.teacher_decay = teacher_decay
 
     def forward(self, embeddings: Tensor, predictions: Tensor | None = None, *, targets: Tensor | None = None) -> Loss:
         """Raw embeddings (V, B, D), perhaps edited anchors (P, B, D) and a teacher's targets (V, B, D) -> Loss."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import FunctionCtx
 
 from videossl.errors import UsageError
 from videossl.objectives.base import Loss
@@ -58,8 +58,9 @@ class _MeanStatistic(torch.autograd.Function):
         return total / count
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None, None]:
+        if torch.is_grad_enabled():
+            raise RuntimeError("SIGReg has first derivatives only: its gradient is computed with its value.")
         (gradient,) = ctx.saved_tensors
         return outputs[0] * gradient, None, None, None
 
@@ -180,7 +181,7 @@ class SIGReg(nn.Module):
 
     def _directions(self, embeddings: Tensor) -> Tensor:
         # torch.compile breaks its graph here: a generator and a counter are no part of one.
-        generator = torch.Generator(embeddings.device).manual_seed(self.seed + self.step)
+        generator = torch.Generator(embeddings.device).manual_seed(1_000_003 * self.seed + self.step)
         if self.training:
             self.step += 1
         like = at_least_float32(embeddings.detach())

@@ -1,6 +1,7 @@
 """The temperature of contrastive logits: a number, or learned, one for all dimensions or one for each."""
 
 import math
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
@@ -50,11 +51,20 @@ def value_of(temperature: Temperature) -> float | Tensor:
     return temperature() if isinstance(temperature, LearnedTemperature) else temperature
 
 
+def _is_positive(value: object) -> bool:
+    return isinstance(value, Real) and 0 < float(value) < math.inf
+
+
 def check_temperature(temperature: Temperature) -> None:
     """A number must be positive; a tensor (a learned temperature) is not looked at, which would stop the device.
 
     Raises:
         UsageError: It is not.
     """
-    if isinstance(temperature, int | float) and not 0 < temperature < math.inf:
+    if isinstance(temperature, LearnedTemperature):
+        return
+    if isinstance(temperature, Tensor):
+        if temperature.ndim > 1:
+            raise UsageError(f"expected a temperature of shape () or (D,), got {tuple(temperature.shape)}.")
+    elif not _is_positive(temperature):
         raise UsageError(f"expected a temperature > 0, got {temperature}. Common values are 0.05 to 0.5.")

@@ -140,6 +140,8 @@ def vicreg(
 class VICReg(MultiViewObjective):
     """VICReg over any number of views. See `vicreg` for the arguments, the mathematics and the terms."""
 
+    reads_scale = True
+
     def __init__(
         self,
         invariance_weight: float = 25.0,

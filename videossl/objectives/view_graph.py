@@ -6,6 +6,7 @@ views, so no index travels to the device and nothing waits for it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Literal
 
 import torch
@@ -63,14 +64,18 @@ class ViewGraph:
         return cls(tuple((left, right) for left in views for right in views if left < right), num_views)
 
     @classmethod
-    def of(cls, graph: Graph, num_views: int) -> "ViewGraph":
+    def of(cls, graph: "Graph | ViewGraph", num_views: int) -> "ViewGraph":
         """The graph that a config names, for this number of views."""
-        if graph == "all":
-            return cls.all_pairs(num_views)
-        if graph == "forward":
-            return cls.forward(num_views)
+        if isinstance(graph, ViewGraph):
+            if graph.num_views != num_views:
+                raise UsageError(f"expected {graph.num_views} views, as the view graph has, got {num_views}.")
+            return graph
+        if isinstance(graph, str) and graph in ("all", "forward"):
+            return cls.all_pairs(num_views) if graph == "all" else cls.forward(num_views)
         try:
-            pairs = tuple((int(left), int(right)) for left, right in graph)
+            if isinstance(graph, str) or any(isinstance(pair, str) for pair in graph):
+                raise TypeError
+            pairs = tuple((index(left), index(right)) for left, right in graph)
         except (TypeError, ValueError):
             message = f'expected a view graph "all", "forward" or a list of pairs like [[0, 1]], got {graph!r}.'
             raise UsageError(message) from None

@@ -39,6 +39,7 @@ from videossl.training.environment import environment
 from videossl.training.loaders import has_heldout_loss, heldout_loader, train_loader
 from videossl.training.metrics_file import continued_csv_logger
 from videossl.training.pretraining import Pretraining
+from videossl.training.rehearsal import rehearse
 from videossl.training.settings import TrainingSettings
 
 
@@ -141,10 +142,11 @@ def pretrain(
     if isinstance(objective, XSample) and all(video.label_id < 0 for video in train):
         raise UsageError(
             "objective XSample learns from which videos have the same label, and no video has one. Put the videos of "
-            "each class into a folder, or train with another objective."
+            "each class into a folder, give a list of `path label`, or train with another objective."
         )
     train_views = data.views(train, seed=seed)
-    module = Pretraining(model, objective, beta, augment, training)
+    module = Pretraining(model, objective, beta, augment, training, seed)
+    rehearse(module, num_views=data.clips.num_views, batch_size=training.batch_size)
     if start is not None:
         start.check_fits(module)
         _check_same_videos(run.index, index)
@@ -166,6 +168,8 @@ def pretrain(
         if not goes_on:
             shutil.rmtree(run.path, ignore_errors=True)
             unreadable.check()
+        elif start is not None:
+            _forget_later_checkpoints(run, start.step)
         run.write_config(config)
         index.save(run.index)
         write_json(run.environment, environment())
@@ -190,6 +194,13 @@ def pretrain(
     return Pretrained(run.path, trainer.global_step, time.monotonic() - began, len(unreadable.failures), collapse.said)
 
 
+def _forget_later_checkpoints(run: RunDirectory, step: int) -> None:
+    """Where a training goes on from an earlier step, what came after it is trained anew."""
+    for path in run.checkpoints.glob("*.ckpt"):
+        if path.name != "last.ckpt" and Checkpoint.read(path).step > step:
+            path.unlink()
+
+
 def _savers(run: RunDirectory, training: TrainingSettings, *, has_heldout: bool) -> list[Callback]:
     """Checkpoints: every N steps, the last, and the best on held-out videos."""
     regular = ModelCheckpoint(
@@ -198,6 +209,7 @@ def _savers(run: RunDirectory, training: TrainingSettings, *, has_heldout: bool)
         auto_insert_metric_name=False,
         save_top_k=-1,
         save_last=True,
+        enable_version_counter=False,  # or last.ckpt stays, and the newer one gets another name
         every_n_train_steps=training.checkpoint_every,
     )
     best = ModelCheckpoint(

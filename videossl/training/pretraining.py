@@ -8,8 +8,17 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from videossl.data import Augment
+from videossl.errors import UsageError
 from videossl.models import WorldModel
-from videossl.objectives import AdaSSL, Beta, Loss, MultiViewObjective, TeacherObjective
+from videossl.objectives import (
+    AdaSSL,
+    Beta,
+    LearnedTemperature,
+    Loss,
+    MultiViewObjective,
+    Prediction,
+    TeacherObjective,
+)
 from videossl.objectives.collapse import effective_rank, embedding_std
 from videossl.objectives.ema import Teacher
 from videossl.objectives.similarity_graph import label_similarity
@@ -38,6 +47,10 @@ class Pretraining(LightningModule):
         beta: Weight of the latent's penalty; None for a model without a latent.
         augment: uint8 views -> float views.
         settings: Section `training` of the config.
+        seed: Of augmentation, dropout and the draws of r.
+
+    Raises:
+        UsageError: Settings of the latent without a latent, or an objective that can only collapse.
     """
 
     def __init__(
@@ -47,8 +60,11 @@ class Pretraining(LightningModule):
         beta: Beta | None,
         augment: Augment,
         settings: TrainingSettings,
+        seed: int = 0,
     ) -> None:
         super().__init__()
+        _check(model, objective, settings)
+        self.seed = seed
         self.model = model
         self.augment = augment
         self.settings = settings
@@ -58,20 +74,24 @@ class Pretraining(LightningModule):
                 objective,
                 model.latent,
                 model.editor,
-                beta,
+                None if model.latent is None else beta,
+                normalise=True,  # as the world model does
                 free_nats=settings.free_nats,
                 kl_balance=settings.kl_balance,
             )
-        decay: float | None = getattr(objective, "teacher_decay", settings.teacher_decay)
         self.teacher: Teacher | None = None
-        if decay is not None and isinstance(objective, TeacherObjective):
+        decay = _teacher_decay(objective, settings)
+        if decay is not None:
             self.teacher = Teacher(_without_transition(model), settings.max_steps, decay)
         self._wants_similarity = isinstance(objective, XSample)
 
     def training_step(self, batch: ViewBatch, batch_idx: int) -> Tensor:
         """The loss of one batch, and what is logged of it."""
-        loss, embeddings = self._loss(batch)
+        loss, embeddings = self._loss(batch, self.trainer.global_step)
         logged = {f"train/{name}": value for name, value in scalars(loss.terms).items()}
+        for learned in self.objective.modules():
+            if isinstance(learned, LearnedTemperature):
+                logged["train/temperature"] = learned().detach().mean()
         if self.trainer.global_step % self.settings.log_every == 0:
             contexts = embeddings[0].detach().cpu()  # (B, D); some devices have no float64
             logged |= {"train/embedding_std": embedding_std(contexts), "train/effective_rank": effective_rank(contexts)}
@@ -81,7 +101,7 @@ class Pretraining(LightningModule):
 
     def validation_step(self, batch: ViewBatch, batch_idx: int) -> None:
         """The same loss on held-out videos, not augmented."""
-        loss, embeddings = self._loss(batch)
+        loss, embeddings = self._loss(batch, -1 - batch_idx)
         size = embeddings.shape[1]
         self.log("heldout/loss", loss.total, prog_bar=True, batch_size=size, sync_dist=True)
         if "kl_nats" in loss.terms:
@@ -100,15 +120,25 @@ class Pretraining(LightningModule):
         if self.teacher is not None:
             self.teacher.update(_without_transition(self.model), self.trainer.global_step + 1)
 
-    def _loss(self, batch: ViewBatch) -> tuple[Loss, Tensor]:
+    def _loss(self, batch: ViewBatch, step: int) -> tuple[Loss, Tensor]:
+        # Every step draws from a seed of its own: a training that stopped goes on with the draws that it would have
+        # had, a look at held-out videos changes nothing and is the same each time, and processes augment differently.
+        torch.manual_seed(hash((self.seed, step, self.global_rank)) % 2**63)
+        # r is of the gathered videos, and every process computes the loss of all of them: the same draws everywhere.
+        latent_draws = torch.Generator(self.device).manual_seed(hash((self.seed, step)) % 2**63)
         embeddings, *taught = self._encode(batch, taught=self.teacher is not None)
         given = {"targets": taught[0]} if taught else {}
         if self._wants_similarity:
             given["similarity"] = label_similarity(gather_videos(batch.labels, even=self.training))
         if not (self.settings.inference_view and isinstance(self.objective, AdaSSL)):
-            return self.objective(embeddings, **given), embeddings
+            return self._objective(embeddings, latent_draws, **given), embeddings
         (inference,) = self._encode(batch, taught=False)
-        return self.objective(embeddings, inference, **given), embeddings
+        return self._objective(embeddings, latent_draws, inference=inference, **given), embeddings
+
+    def _objective(self, embeddings: Tensor, generator: torch.Generator, **given: Tensor) -> Loss:
+        if isinstance(self.objective, AdaSSL):
+            return self.objective(embeddings, generator=generator, **given)
+        return self.objective(embeddings, **given)
 
     def _encode(self, batch: ViewBatch, *, taught: bool) -> tuple[Tensor, ...]:
         """Embeddings (V, B, D) of the videos of all processes, augmented anew; if asked, the teacher's of them too."""
@@ -125,6 +155,26 @@ class Pretraining(LightningModule):
         encoded = encode_in_chunks(encode, batch.clips, self.settings.encode_chunk)
         # Training batches are full in every process, see train_loader.
         return tuple(gather_views(part, even=self.training) for part in encoded)
+
+
+def _teacher_decay(objective: MultiViewObjective, settings: TrainingSettings) -> float | None:
+    if not isinstance(objective, TeacherObjective):
+        return None
+    return objective.teacher_decay if settings.teacher_decay is None else settings.teacher_decay
+
+
+def _check(model: WorldModel, objective: MultiViewObjective, settings: TrainingSettings) -> None:
+    asked = [name for name in ("free_nats", "kl_balance", "inference_view") if getattr(settings, name)]
+    if asked and (model.latent is None or model.editor is None):
+        raise UsageError(
+            f"training.{asked[0]} is about the latent, and this model has none. Leave it out, or set model.latent."
+        )
+    can_collapse = isinstance(objective, Prediction) and objective.regulariser is None
+    if can_collapse and _teacher_decay(objective, settings) is None:
+        raise UsageError(
+            "Prediction with neither a regulariser nor a teacher collapses. Set objective.regulariser to "
+            "videossl.objectives.SIGReg or VarianceCovariance, or training.teacher_decay to 0.996."
+        )
 
 
 def _without_transition(model: WorldModel) -> WorldModel:

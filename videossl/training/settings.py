@@ -23,8 +23,9 @@ class TrainingSettings:
         kl_balance: Share of the gradient of the KL that goes to the prior, 0 to 1 (DreamerV2: 0.8); null: the plain KL.
         encode_chunk: Videos per process that are encoded at a time: the exact gradient of the whole batch with the
             memory of a chunk, for one more forward pass of the encoder. null encodes the whole batch at once.
-        teacher_decay: For objectives with a teacher: how slowly it follows the model at the start, 0 to 1; slower and
-            slower until the end. null: no teacher, the targets are the model's own embeddings without gradient.
+        teacher_decay: For objectives that can have a teacher: how slowly it follows the model at the start, 0 to 1;
+            slower and slower until the end. null: as the objective has it (0.996 for Distillation and DINO, no teacher
+            for Prediction).
         precision: "auto" takes bf16 autocast where the device has it (GPUs since Ampere) and float32 elsewhere.
         accelerator: Lightning's name: "auto", "cpu", "gpu", "mps" ...
         devices: Number of devices per node, or "auto".
@@ -48,7 +49,7 @@ class TrainingSettings:
     free_nats: float = 0.0
     kl_balance: float | None = None
     encode_chunk: int | None = None
-    teacher_decay: float | None = 0.996
+    teacher_decay: float | None = None
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     accelerator: str = "auto"
     devices: int | Literal["auto"] = "auto"
@@ -88,7 +89,12 @@ class TrainingSettings:
             )
         if self.teacher_decay is not None and not 0 <= self.teacher_decay <= 1:
             raise UsageError(
-                f"expected training.teacher_decay from 0 to 1 (or null, for no teacher), got {self.teacher_decay}."
+                f"expected training.teacher_decay from 0 to 1 (or null: the objective's own), got {self.teacher_decay}."
+            )
+        if not 0 <= self.free_nats < float("inf") or not 0 <= (self.kl_balance or 0.0) <= 1:
+            raise UsageError(
+                f"expected training.free_nats >= 0 and training.kl_balance from 0 to 1 (or null), got {self.free_nats} "
+                f"and {self.kl_balance}."
             )
         if self.num_threads is not None and self.num_threads < 1:
             raise UsageError(
