@@ -11,8 +11,9 @@ from typing import Any, Literal, NoReturn
 import yaml
 
 from videossl import __version__
-from videossl.data import Augment
+from videossl.data import Augment, PyAVReader, VideoReader
 from videossl.data.settings import DataSettings
+from videossl.data.sources import absolute_videos
 from videossl.errors import UsageError, WorkError
 from videossl.files import check_output
 from videossl.loading import usable
@@ -21,6 +22,35 @@ from videossl.objectives import Beta, MultiViewObjective
 from videossl.option_parser import Parser
 from videossl.run_directory import RunDirectory
 from videossl.training.settings import TrainingSettings
+
+
+def index(
+    *,
+    videos: str,
+    out: Path,
+    check: Literal["fast", "full"] = "fast",
+    workers: int | None = None,
+    heldout_share: float = 0.1,
+    seed: int = 0,
+) -> int:
+    """Look into every video and write a table of what they are and which cannot be read, and why.
+
+    Where OUT is an earlier index, only new and changed files are looked into. Training and extraction take the index
+    in place of the videos. Exit code 1 if no video can be read.
+
+    Args:
+        videos: Folder tree of videos, one file, a list or table of paths, tar shards, a URL, or an index.
+        out: Parquet file to write: one row a video, with the cause in the column `error` where it cannot be read.
+        check: "fast": every packet is read and the first picture is decoded. "full": every picture is decoded, and the
+            first that is damaged is reported.
+        workers: Processes that look into videos; one per core if it is not given.
+        heldout_share: Share of the videos kept for evaluation, in the column `split`. Training makes its own split
+            from data.heldout_share and its seed.
+        seed: Of the split.
+    """
+    from videossl.data.index_command import index_videos
+
+    return index_videos(videos, out, check=check, workers=workers, heldout_share=heldout_share, seed=seed)
 
 
 def pretrain(
@@ -124,7 +154,7 @@ def evaluate(
 def extract(
     *,
     run: Path,
-    videos: Path,
+    videos: str,
     out: Path,
     level: Literal["frame", "clip", "video"] = "frame",
     batch_size: int = 64,
@@ -135,7 +165,7 @@ def extract(
 
     Args:
         run: Run directory of the model.
-        videos: Folder tree of videos, one file, or a text list of `path label` lines.
+        videos: Folder tree of videos, one file, a list or table of paths, tar shards, a URL, or an index.
         out: Folder for the Parquet files.
         level: One row per frame, per clip or per video.
         batch_size: Clips per pass of the encoder.
@@ -151,6 +181,46 @@ def extract(
     return extract_run(run, videos=videos, out=out, level=level, batch_size=batch_size, device=device)
 
 
+def cache(
+    *,
+    videos: str,
+    out: Path,
+    frame_size: int,
+    target_fps: float | None = None,
+    reader: type[VideoReader] = PyAVReader,
+    num_workers: int | None = None,
+    deadline_seconds: float | None = 60.0,
+    overwrite: bool = False,
+) -> int:
+    """Decode and resize videos once, for training that reads them many times: give OUT in place of the videos then.
+
+    Stopped at any moment, the same command goes on: finished videos are kept, and only new and changed ones are read.
+    Exit code 1 if a video cannot be read; unreadable.csv in OUT lists such videos.
+
+    Args:
+        videos: Folder tree of videos, one file, a list, or whatever else training takes.
+        out: Folder to write.
+        frame_size: Side in pixels to which frames are resized; the middle square is kept. Training can ask for less.
+        target_fps: Keep so many frames a second, each with its own time; all if it is not given.
+        reader: Class that decodes.
+        num_workers: Processes that decode; one per core if it is not given.
+        deadline_seconds: A video of which 256 frames take longer is given up; null: none is.
+        overwrite: Replace a store that exists.
+    """
+    from videossl.data.store_command import cache_videos
+
+    return cache_videos(
+        videos,
+        out,
+        reader=reader,
+        frame_size=frame_size,
+        target_fps=target_fps,
+        num_workers=num_workers,
+        deadline_seconds=deadline_seconds,
+        overwrite=overwrite,
+    )
+
+
 def report(*, run: Path) -> None:
     """Make one self-contained page of a run: what was trained on what, its curves, health, scores and pictures.
 
@@ -163,11 +233,47 @@ def report(*, run: Path) -> None:
 
 
 VERBS: dict[str, tuple[Callable[..., int | None], str]] = {
+    "index": (index, "look into videos: what they are, and which cannot be read"),
     "pretrain": (pretrain, "train a world model on videos"),
     "evaluate": (evaluate, "score one-to-many prediction on held-out videos"),
     "extract": (extract, "write embeddings of videos as Parquet"),
     "report": (report, "make one HTML page of a run"),
+    "cache": (cache, "decode and resize videos once, for training that reads them often"),
 }
+
+
+def bench_parser() -> Parser:
+    """The parser of `videossl bench`: one subcommand for each thing that is measured."""
+    bench = Parser(
+        prog="videossl bench",
+        usage="videossl bench data --config FILE --OPTION VALUE ...",
+        description="Measure where the time goes.",
+    )
+    about = "Where the time of a sample goes: open, decode, convert, collate, augment, wait; and what to change."
+    data = Parser(usage="videossl bench data --config FILE --OPTION VALUE ...", description=about)
+    data.add_argument("--config", action="config", help="Config of a training; options after it override it.")
+    data.add_function_arguments(pretrain, as_group=False, skip={"resolved", "ckpt", "overwrite"})
+    data.add_argument("--batches", type=int, default=20, help="Batches per measurement.")
+    data.add_argument("--device", type=str, default="cpu", help="Where augmentation runs: cpu, cuda, mps.")
+    bench.add_subcommands(dest="bench").add_subcommand("data", data, help=about)
+    return bench
+
+
+def _bench(args: list[str]) -> int:
+    from videossl.data.meter_command import bench_data
+
+    _, options = bench_parser().build(args)
+    chosen = options[options.bench]
+    bench_data(
+        chosen.data,
+        chosen.augment,
+        batch_size=chosen.training.batch_size,
+        num_workers=chosen.training.num_workers,
+        num_batches=chosen.batches,
+        seed=chosen.seed,
+        device=usable(chosen.device),
+    )
+    return 0
 
 
 def world_parser() -> Parser:
@@ -203,6 +309,9 @@ def _world(args: list[str]) -> int:
     return 0
 
 
+SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {"world": _world, "bench": _bench}
+
+
 def verb_parser(verb: str) -> Parser:
     """The parser of a verb: its function's signature, and --config."""
     function, _ = VERBS[verb]
@@ -225,7 +334,7 @@ def _run_verb(verb: str, args: list[str]) -> int:
         resolved = yaml.safe_load(parser.dump(parsed, skip_unset=False))
         # So that the run can be evaluated and resumed from any folder.
         resolved["out"] = str(options["out"].resolve())
-        resolved["data"]["videos"] = str(options["data"].videos.resolve())
+        resolved["data"]["videos"] = absolute_videos(options["data"].videos)
         options["resolved"] = {name: value for name, value in resolved.items() if name not in ("ckpt", "overwrite")}
     return function(**options) or 0
 
@@ -238,6 +347,7 @@ def _about(function: Callable[..., Any]) -> str:
 def _usage() -> str:
     verbs = {"world": "render a world whose future is known exactly into video files"}
     verbs |= {verb: about for verb, (_, about) in VERBS.items()}
+    verbs["bench"] = "measure where the time of training goes, and say what to change"
     lines = "\n".join(f"  {verb:<10} {about}" for verb, about in verbs.items())
     return (
         "usage: videossl VERB --option VALUE ...\n\n"
@@ -255,14 +365,14 @@ def _dispatch(args: list[str]) -> int:
     if verb == "--version":
         print(f"videossl {__version__}")
         return 0
-    if verb != "world" and verb not in VERBS:
-        close = difflib.get_close_matches(verb, ["world", *VERBS], n=1)
+    if verb not in SUBCOMMANDS and verb not in VERBS:
+        close = difflib.get_close_matches(verb, [*SUBCOMMANDS, *VERBS], n=1)
         guess = f" Did you mean {close[0]}?" if close else ""
         print(f"videossl: no such verb: {verb}.{guess} (see: videossl --help)", file=sys.stderr)
         return 2
     Parser.command = f"videossl {verb}"
     try:
-        return _world(options) if verb == "world" else _run_verb(verb, options)
+        return SUBCOMMANDS[verb](options) if verb in SUBCOMMANDS else _run_verb(verb, options)
     except (UsageError, WorkError) as error:
         print(f"{Parser.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code

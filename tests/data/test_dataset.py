@@ -12,8 +12,9 @@ from torch.utils.data import DataLoader
 
 from videossl.data import ClipError, ClipPlanner, DecordReader, PyAVReader, VideoIndex, VideoViews, collate
 from videossl.data.cache import FrameCache
+from videossl.data.dataset import ReplacedFailure
 from videossl.errors import UsageError, WorkError
-from videossl.types import ViewBatch
+from videossl.types import Failure, ViewBatch
 
 
 def views_of(folder: Path, **arguments: Any) -> VideoViews:
@@ -133,8 +134,34 @@ def test_videos_that_are_too_short_are_counted_before_anything_is_read(
     assert padded[6].plan.frames.tolist() == [[0, 1, 2, 2], [2, 2, 2, 2]]
 
 
+def test_videos_that_are_too_short_are_left_out_where_that_is_asked_and_listed(
+    folder: Path, make_video: Callable[..., Path]
+) -> None:
+    make_video(folder / "0short.mp4", num_frames=3)
+    views = views_of(folder, planner=ClipPlanner(num_frames=4, short="skip"))
+    assert [video.name for video in views.videos] == [f"{number}.mp4" for number in range(6)]
+    assert [failure.video for failure in views.skipped] == ["0short.mp4"]
+    assert "data.clips.short=skip" in views.skipped[0].cause
+    assert "has 3 frames" in views.skipped[0].cause
+    batch = batch_of(views)
+    assert batch.videos.tolist() == [0, 2, 3, 4, 5, 6]  # rows of the full index
+    assert views_of(folder, planner=ClipPlanner(num_frames=4, short="loop")).num_lengthened == 1
+    with pytest.raises(ClipError, match="all 7 videos are too short, so that none is left"):
+        views_of(folder, planner=ClipPlanner(num_frames=40, short="skip"))
+
+
+def test_of_failures_the_one_that_was_asked_for_is_told_apart(folder: Path) -> None:
+    views = views_of(folder)
+    for name in ("2.mp4", "3.mp4"):
+        (folder / name).unlink()
+    failures = {number: views[number].failures for number in (1, 2, 3)}
+    assert [type(failure) for failure in failures[2]] == [ReplacedFailure, Failure]
+    assert [type(failure) for failure in failures[3]] == [ReplacedFailure]
+    assert failures[1] == ()
+
+
 def test_settings_that_cannot_work_are_refused(folder: Path, tmp_path: Path) -> None:
-    for wrong in ({"frame_size": 0}, {"cache_gib": -1}):
+    for wrong in ({"frame_size": 0}, {"cache_gib": -1}, {"deadline_seconds": 0}):
         with pytest.raises(UsageError, match="expected"):
             views_of(folder, **wrong)
     (tmp_path / "bad").mkdir()

@@ -11,6 +11,7 @@ from videossl.data.clips import ClipError, ClipPlanner
 from videossl.data.decode.base import VideoError, VideoReader
 from videossl.data.decode.picture import centre_square
 from videossl.data.index import Video, VideoIndex
+from videossl.data.media import Media
 from videossl.errors import UsageError
 from videossl.evaluation import read_held_out
 from videossl.evaluation.places import even_places
@@ -58,7 +59,8 @@ def video(number: int, *, split="heldout", num_frames=None, name=None, label_id=
     name = name or f"{number:02d}.mp4"
     count = num_frames or LENGTHS[name]
     return Video(
-        video=number, name=name, path=Path("somewhere", name), label=None, label_id=label_id, num_frames=count,
+        video=number, name=name, media=Media(str(Path("somewhere", name))), label=None, label_id=label_id,
+        num_frames=count,
         seconds=np.arange(count) / 10, height=48, width=48, split=split, error=None,
     )  # fmt: skip
 
@@ -191,7 +193,7 @@ class WorldReader(PaintedReader):
 
 def world_videos(num_heldout: int = 10, folder: str = "videos", num_frames: int = 8) -> VideoIndex:
     rows = [video(n, num_frames=num_frames, split="heldout" if n < num_heldout else "train") for n in range(20)]
-    return VideoIndex([replace(row, path=Path("anywhere", folder, row.name)) for row in rows])
+    return VideoIndex([replace(row, media=Media(str(Path("anywhere", folder, row.name)))) for row in rows])
 
 
 @pytest.mark.parametrize("frame_size", [32, 24])

@@ -61,13 +61,15 @@ class FrameCache:
         """(num_frames, 3, H, W) uint8, not to be written to; None if this video was not put."""
         return self._view(video) if self._filled[video] else None
 
-    def put(self, video: int, frames: NDArray[np.uint8]) -> None:
-        """Keep all frames (num_frames, 3, H, W) of a video that has a place.
+    def put(self, video: int, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Keep all frames (num_frames, 3, H, W) of a video that has a place; the kept ones, as `get` gives them.
 
         Two processes may do so at once: they write the same bytes, and the video counts as put only after.
         """
-        self._view(video)[:] = frames
+        kept = self._view(video)
+        kept[:] = frames
         self._filled[video] = 1
+        return kept
 
     def _view(self, video: int) -> NDArray[np.uint8]:
         count = int(self.num_frames[video])

@@ -1,14 +1,18 @@
 """Where in time the views of a video are cut. Integers and seconds only: no pixels, no files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from videossl.data.clip_changes import jittered, lengthened
+from videossl.data.clip_layouts import Apart, Frames, Layout, Pace, Seconds, Steps, last_start
+from videossl.data.clip_settings import Mode, Short, check_settings, too_short
+from videossl.data.clip_spans import even_spans, find_window, longest_gap
 from videossl.errors import UsageError
 
-TOLERANCE_SECONDS = 1e-6
+GAP_UNITS = 4096  # parts of the range of gaps in seconds, to find the longest one that fits
 
 
 class ClipError(UsageError):
@@ -22,10 +26,12 @@ class ClipPlan:
     Attributes:
         frames: (V, T) int64, frame numbers.
         seconds: (V, T) float64, their presentation times.
+        short: "pad" or "loop" if the video is too short and was lengthened so; None for all others.
     """
 
     frames: NDArray[np.int64]
     seconds: NDArray[np.float64]
+    short: Literal["pad", "loop"] | None = None
 
 
 @dataclass(frozen=True)
@@ -43,61 +49,67 @@ class ClipPlanner:
         target_fps: Frames per second of the views, whatever the video's rate.
         mode: "future": views in order of time, each begins after the one before has ended, and view 0 is the context.
             "random": every view anywhere in the video.
+            "next_frame": view v is view 0, `v * shift_frames` steps later: views overlap. View 0 is anywhere.
+            "uniform": the video is cut into V parts of equal length, a view in each; where a part is too short for a
+            view, views overlap.
         gap_frames: In mode "future", least and most steps left out between a view and the next; drawn for every gap, as
             far as the video is long enough.
         short: What to do with a video that is too short. "error"; "pad": its last frame is repeated; "loop": it begins
-            again.
+            again; "skip": it is left out of the data set. A plan says when it was padded or looped.
+        gap_seconds: In mode "future", instead of `gap_frames`: least and most seconds from the last frame of a view to
+            the first frame of the next. At least one frame; if the video has no frame in the range, the first one
+            after it.
+        shift_frames: In mode "next_frame", steps from a view to the next.
+        window_seconds: All views of a plan lie within so many seconds: a stretch of the video is drawn, and the views
+            in it as if it were the whole video. None: the whole video.
+        frame_jitter: Frames of a view other than its first and last are moved at random by up to this share of a step,
+            below 0.5, so that their order stays.
     """
 
     num_views: int = 2
     num_frames: int = 4
     frame_stride: int = 1
     target_fps: float | None = None
-    mode: Literal["future", "random"] = "future"
+    mode: Mode = "future"
     gap_frames: tuple[int, int] = (0, 0)
-    short: Literal["error", "pad", "loop"] = "error"
+    short: Short = "error"
+    gap_seconds: tuple[float, float] | None = None
+    shift_frames: int = 1
+    window_seconds: float | None = None
+    frame_jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("num_views", "num_frames", "frame_stride"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"expected {name} of at least 1, got {getattr(self, name)}.")
-        if self.target_fps is not None and not 0 < self.target_fps < float("inf"):
-            raise UsageError(f"expected target_fps above 0 (or null, for frame_stride), got {self.target_fps}.")
-        if self.target_fps is not None and self.frame_stride != 1:
+        check_settings(self)
+        if self.window_seconds is not None and self.seconds_needed > self.window_seconds:
             raise UsageError(
-                f"expected frame_stride or target_fps, got both: {self.frame_stride} and {self.target_fps}. "
-                "Leave frame_stride at 1 or target_fps at null."
+                f"expected window_seconds of at least {self.seconds_needed:g}, as the views need, got "
+                f"{self.window_seconds:g}. Ask for fewer or shorter views, or for a longer window."
             )
-        for name, choices in (("mode", ("future", "random")), ("short", ("error", "pad", "loop"))):
-            if getattr(self, name) not in choices:
-                raise UsageError(f"expected {name} to be one of {', '.join(choices)}, got {getattr(self, name)}.")
-        least, most = self.gap_frames
-        if not 0 <= least <= most:
-            raise UsageError(f"expected gap_frames as (least, most) with 0 <= least <= most, got ({least}, {most}).")
-        if self.mode == "random" and most > 0:
-            raise UsageError(f'gap_frames needs mode "future": views of mode "random" lie anywhere; got {least, most}.')
 
     @property
     def frames_needed(self) -> int:
         """Frames that a video must have for `plan`; by `target_fps`, if the video has that rate (see `fits`)."""
-        return (self._num_steps - 1) * self.frame_stride + 1
+        if self._has_gap_seconds:  # at least: how many frames a gap leaves out is up to the video
+            return self.num_views * ((self.num_frames - 1) * self.frame_stride + 1)
+        return self._last_step * self.frame_stride + 1
+
+    @property
+    def seconds_needed(self) -> float:
+        """From the first frame of a sample to its last, with the least gaps; without `target_fps`, the gaps only."""
+        if self._has_gap_seconds and self.gap_seconds is not None:
+            in_views = 0.0 if self.target_fps is None else self.num_views * (self.num_frames - 1) / self.target_fps
+            return in_views + (self.num_views - 1) * self.gap_seconds[0]
+        return 0.0 if self.target_fps is None else self._last_step / self.target_fps
 
     def fits(self, seconds: NDArray[np.float64]) -> bool:
         """Whether a video with frames at these times is long enough for `plan` without padding."""
-        return self._last_start(seconds, self._least_steps) >= 0
+        if self.window_seconds is None:
+            return last_start(seconds, self._least, self._pace) >= 0
+        return self._window(seconds, None) is not None
 
     def too_short(self, seconds: NDArray[np.float64]) -> str:
         """What to tell of a video that does not fit, in one line."""
-        views = f"{self.num_views} views of {self.num_frames} frames"
-        if self.mode == "random":
-            views = f"a view of {self.num_frames} frames"
-        if self.target_fps is None:
-            measure = f"has {len(seconds)} frames; {views} at stride {self.frame_stride} need {self.frames_needed}"
-        else:
-            length = float(seconds[-1]) if len(seconds) else 0.0
-            needed = (self._num_steps - 1) / self.target_fps
-            measure = f"lasts {length:.2f} s to its last frame; {views} at {self.target_fps:g} fps need {needed:.2f} s"
-        return f"{measure}. Ask for fewer frames, or set short: pad (repeats the last frame) or short: loop."
+        return too_short(self, seconds)
 
     def plan(self, seconds: NDArray[np.float64], *, epoch: int, sample: int, seed: int) -> ClipPlan:
         """Views at places drawn for this sample of this epoch: the same whenever it is asked.
@@ -109,31 +121,38 @@ class ClipPlanner:
             seed: Of all places.
 
         Raises:
-            ClipError: The video is too short, and `short` is "error".
+            ClipError: The video is too short, and `short` is "error" or "skip".
         """
         draw = np.random.default_rng((seed % 2**63, epoch, sample))
-        if not self.fits(seconds):
-            return self._short_plan(seconds)
-        if self.mode == "random":
-            steps = self._least_steps
-            starts = draw.integers(0, self._last_start(seconds, steps) + 1, self.num_views)
-            return self._plan(seconds, np.concatenate([self._place(seconds, int(start), steps) for start in starts]))
-        least, most = self.gap_frames
-        if most > least:
-            most = self._most_that_fits(seconds, least, most)
-        steps = self._steps(draw.integers(least, most + 1, self.num_views - 1))
-        start = int(draw.integers(0, self._last_start(seconds, steps) + 1))
-        return self._plan(seconds, self._place(seconds, start, steps))
+        if self.window_seconds is None:
+            if not self.fits(seconds):
+                return self._short_plan(seconds)
+            frames = self._drawn(seconds, draw)
+        else:
+            window = self._window(seconds, draw)
+            if window is None:
+                return self._short_plan(seconds)
+            first, end = window
+            frames = first + self._drawn(seconds[first:end], draw)
+        if self.frame_jitter > 0:
+            frames = jittered(seconds, frames, self._pace, self.frame_jitter, draw)
+        return self._plan(seconds, frames)
 
     def starts(self, seconds: NDArray[np.float64]) -> range:
-        """First frames from which `plan_at` can plan. Of a short video: 0 if it is padded or looped, else none."""
-        last = self._last_start(seconds, self._ordered_steps)
-        if last < 0 and self.short != "error":
+        """First frames from which `plan_at` can plan. Of a short video: 0 if it is padded or looped, else none.
+
+        In mode "uniform" 0 stands for the one plan of the whole video.
+        """
+        last = last_start(seconds, self._ordered, self._pace)
+        if last < 0 and self.short in ("pad", "loop"):
             return range(min(1, len(seconds)))
-        return range(last + 1)
+        return range(min(last, 0) + 1 if self.mode == "uniform" else last + 1)
 
     def plan_at(self, seconds: NDArray[np.float64], start: int) -> ClipPlan:
-        """Views in order of time from the frame `start` on, with the least gaps; nothing is drawn, in either mode.
+        """Views in order of time from the frame `start` on, with the least gaps; nothing is drawn, in any mode.
+
+        In mode "uniform" they lie in the middle of their parts. Windows are drawn, so there is none here, and neither
+        is there jitter.
 
         Raises:
             ClipError: There are too few frames from there on.
@@ -143,92 +162,115 @@ class ClipPlanner:
             if not starts:
                 raise ClipError(f"the video {self.too_short(seconds)}")
             raise ClipError(f"clips can start at the frames 0 to {starts[-1]} of this video, got {start}.")
-        if self._last_start(seconds, self._ordered_steps) < 0:
+        if last_start(seconds, self._ordered, self._pace) < 0:
             return self._short_plan(seconds)
-        return self._plan(seconds, self._place(seconds, start, self._ordered_steps))
+        if self.mode == "uniform":
+            first, last = even_spans(seconds, self.num_views, self.num_frames, self._pace)
+            return self._plan(seconds, self._single_views(seconds, (first + last) // 2))
+        return self._plan(seconds, self._ordered.place(seconds, start, self._pace))
+
+    def in_order(self, num_views: int) -> "ClipPlanner":
+        """The same views in order of time, none overlapping another, for evaluation: without window and jitter."""
+        return replace(self, num_views=num_views, mode="future", shift_frames=1, window_seconds=None, frame_jitter=0.0)
 
     @property
-    def _ordered_steps(self) -> NDArray[np.int64]:
-        return self._steps(np.full(self.num_views - 1, self.gap_frames[0]))
+    def _pace(self) -> Pace:
+        return Pace(self.frame_stride, self.target_fps)
 
     @property
-    def _least_steps(self) -> NDArray[np.int64]:
+    def _has_gap_seconds(self) -> bool:
+        return self.gap_seconds is not None and self.num_views > 1
+
+    @property
+    def _single(self) -> Layout:
+        return Steps(np.arange(self.num_frames)[None])
+
+    @property
+    def _ordered(self) -> Layout:
+        """Views in order of time with the least gaps: what `plan_at` plans."""
+        if self.mode == "next_frame":
+            shifts = self.shift_frames * np.arange(self.num_views)
+            return Steps(shifts[:, None] + np.arange(self.num_frames), overlapping=True)
+        if self.mode == "uniform":
+            return self._single
+        if self.gap_seconds is not None:
+            return self._apart(self.gap_seconds[0])
+        return self._steps(self.gap_frames[0])
+
+    @property
+    def _least(self) -> Layout:
         """What must fit: all views in order, or a single one where each has its own place."""
-        return self._ordered_steps if self.mode == "future" else np.arange(self.num_frames)[None]
+        return self._single if self.mode == "random" else self._ordered
 
     @property
-    def _num_steps(self) -> int:
-        """Steps of a sample from its first frame to its last, both counted, with the least gaps."""
-        return int(self._least_steps[-1, -1]) + 1
+    def _last_step(self) -> int:
+        """Steps from the first frame of a sample to its last, with the least gaps in frames."""
+        layout = self._least
+        return int(layout.steps[-1, -1]) if isinstance(layout, Steps) else self.num_views * self.num_frames - 1
 
-    def _steps(self, gaps: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(V, T) steps in time of each frame from the first one."""
-        begins = self.num_frames * np.arange(self.num_views) + np.cumsum([0, *gaps])
-        return begins[:, None] + np.arange(self.num_frames)
+    def _steps(self, gaps: NDArray[np.int64] | int) -> Steps:
+        begins = self.num_frames * np.arange(self.num_views)
+        begins[1:] += np.cumsum(np.broadcast_to(gaps, self.num_views - 1))
+        return Steps(begins[:, None] + np.arange(self.num_frames))
 
-    def _place(self, seconds: NDArray[np.float64], start: int, steps: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(V, T) frames of views that begin at the frame `start`; empty if the video ends before they do."""
-        nothing = np.empty((0, steps.shape[1]), dtype=np.int64)
-        if self.target_fps is None:
-            frames = start + self.frame_stride * steps
-            return frames if frames[-1, -1] < len(seconds) else nothing
-        frames = np.empty_like(steps)
-        times = seconds[start] + steps / self.target_fps
-        for view in range(len(steps)):
-            if view > 0:
-                # In a pause of the video the nearest frame may be one of the view before: wait for the next one.
-                last = int(frames[view - 1, -1])
-                if last + 1 >= len(seconds):
-                    return nothing
-                times[view:] += max(0.0, (seconds[last] + seconds[last + 1]) / 2 - times[view, 0])
-            frames[view] = _nearest(seconds, times[view])
-            if view > 0:  # rounding of the times may fall just short of the next frame
-                frames[view] = np.maximum(frames[view], frames[view - 1, -1] + 1)
-        return frames if times[-1, -1] <= seconds[-1] + TOLERANCE_SECONDS else nothing
+    def _apart(self, gaps: NDArray[np.float64] | float) -> Apart:
+        assert self.gap_seconds is not None
+        return Apart(self.num_frames, np.broadcast_to(gaps, self.num_views - 1), *self.gap_seconds)
 
-    def _last_start(self, seconds: NDArray[np.float64], steps: NDArray[np.int64]) -> int:
-        """The last frame at which views of these steps can begin; -1 if there is none."""
-        if self.target_fps is None:
-            return max(-1, len(seconds) - 1 - self.frame_stride * int(steps[-1, -1]))
-        low, high = -1, len(seconds) - 1  # views that begin later end later: search by halves
-        while low < high:
-            middle = (low + high + 1) // 2
-            if len(self._place(seconds, middle, steps)):
-                low = middle
-            else:
-                high = middle - 1
-        return low
+    def _drawn(self, seconds: Seconds, draw: np.random.Generator) -> Frames:
+        """(V, T) frames in a stretch of video that is long enough."""
+        if self.mode == "random":
+            starts = draw.integers(0, last_start(seconds, self._single, self._pace) + 1, self.num_views)
+            return self._single_views(seconds, starts)
+        if self.mode == "uniform":
+            first, last = even_spans(seconds, self.num_views, self.num_frames, self._pace)
+            return self._single_views(seconds, draw.integers(first, last + 1))
+        layout = self._ordered
+        if self.mode == "future":
+            layout = self._with_gaps(seconds, draw)
+        start = int(draw.integers(0, last_start(seconds, layout, self._pace) + 1))
+        return layout.place(seconds, start, self._pace)
 
-    def _most_that_fits(self, seconds: NDArray[np.float64], least: int, most: int) -> int:
-        while least < most:
-            middle = (least + most + 1) // 2
-            if self._last_start(seconds, self._steps(np.full(self.num_views - 1, middle))) >= 0:
-                least = middle
-            else:
-                most = middle - 1
-        return least
+    def _with_gaps(self, seconds: Seconds, draw: np.random.Generator) -> Layout:
+        """Gaps drawn from the range, as far as the video is long enough."""
+        num_gaps, pace = self.num_views - 1, self._pace
+        if self.gap_seconds is None:
+            least, most = self.gap_frames
+            longest = longest_gap(least, most, lambda gap: last_start(seconds, self._steps(gap), pace) >= 0)
+            return self._steps(draw.integers(least, longest + 1, num_gaps))
+        shortest, widest = self.gap_seconds
+        unit = (widest - shortest) / GAP_UNITS
+        units = longest_gap(
+            0, GAP_UNITS, lambda gap: len(self._apart(shortest + gap * unit).place(seconds, 0, pace)) > 0
+        )
+        return self._apart(draw.uniform(shortest, shortest + units * unit, num_gaps))
 
-    def _short_plan(self, seconds: NDArray[np.float64]) -> ClipPlan:
-        if self.short == "error" or len(seconds) == 0:
+    def _single_views(self, seconds: Seconds, starts: Frames) -> Frames:
+        return np.concatenate([self._single.place(seconds, int(start), self._pace) for start in starts])
+
+    def _window(self, seconds: Seconds, draw: np.random.Generator | None) -> tuple[int, int] | None:
+        assert self.window_seconds is not None
+        return find_window(
+            seconds,
+            self._least,
+            self._pace,
+            window_seconds=self.window_seconds,
+            least_frames=self.frames_needed if self.target_fps is None else 1,
+            least_seconds=self.seconds_needed,
+            draw=draw,
+        )
+
+    def _short_plan(self, seconds: Seconds) -> ClipPlan:
+        if self.short == "error" or self.short == "skip" or len(seconds) == 0:
             raise ClipError(f"the video {self.too_short(seconds)}")
-        steps = self._ordered_steps
-        if self.target_fps is None:
-            frames = self.frame_stride * steps
-            return self._plan(
-                seconds, frames % len(seconds) if self.short == "loop" else np.minimum(frames, len(seconds) - 1)
-            )
-        times = steps / self.target_fps
-        if self.short == "pad":
-            return self._plan(seconds, _nearest(seconds, times))
-        last_frame_seconds = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1 / self.target_fps
-        period = seconds[-1] + last_frame_seconds
-        # After the last frame comes the first one again, as frame number n.
-        return self._plan(seconds, _nearest(np.append(seconds, period), times % period) % len(seconds))
+        held = seconds
+        if self.window_seconds is not None:  # the first window, as if it were the whole video
+            held = seconds[seconds <= seconds[0] + self.window_seconds]
+        offsets = self._ordered.offsets(held, self._pace)
+        if self.mode == "uniform":
+            offsets = np.tile(offsets, (self.num_views, 1))
+        frames = lengthened(held, offsets, self._pace, loops=self.short == "loop")
+        return ClipPlan(frames, seconds[frames], self.short)
 
-    def _plan(self, seconds: NDArray[np.float64], frames: NDArray[np.int64]) -> ClipPlan:
+    def _plan(self, seconds: Seconds, frames: Frames) -> ClipPlan:
         return ClipPlan(frames.astype(np.int64), seconds[frames])
-
-
-def _nearest(seconds: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The frame nearest to each time; the later one in the middle between two."""
-    return np.searchsorted((seconds[1:] + seconds[:-1]) / 2, times, side="right").astype(np.int64)

@@ -1,78 +1,24 @@
 """The table of all videos: what they are, when their frames are shown, which are held out, which cannot be read."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from videossl.data.decode.base import VideoError
-from videossl.data.decode.pyav import PyAVReader
-from videossl.data.media import Media
+from videossl.data.index_changes import Changes
+from videossl.data.index_table import is_index, read_index, write_index
+from videossl.data.indexing import Indexing
 from videossl.data.sources import Source, find_videos
+from videossl.data.sources.mixing import Videos
+from videossl.data.split import Split, held_out
+from videossl.data.video import Check, Video
 from videossl.errors import UsageError
-from videossl.files import replacing
-from videossl.progress import progress
 from videossl.types import Failure
 
-Split = Literal["train", "heldout"]
-SCHEMA = pa.schema(
-    {
-        "video": pa.int64(),
-        "name": pa.string(),
-        "path": pa.string(),
-        "label": pa.string(),
-        "label_id": pa.int64(),
-        "num_frames": pa.int64(),
-        "seconds": pa.list_(pa.float64()),
-        "height": pa.int64(),
-        "width": pa.int64(),
-        "split": pa.string(),
-        "error": pa.string(),
-    }
-)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Video:
-    """One row of the index.
-
-    Attributes:
-        video: Row in the full index, the id of the video in a `ViewBatch`.
-        name: Path relative to the folder of all videos, with forward slashes.
-        path: The file.
-        label: Class, None where there is none.
-        label_id: Number of the class in the sorted list of classes, -1 where there is none.
-        num_frames: Frames that can be read; 0 if none can.
-        seconds: (num_frames,) float64, presentation times from the first frame.
-        height: Of the pictures as shown, in pixels; 0 if they cannot be read.
-        width: The same.
-        split: "train" or "heldout"; None for a video that cannot be read: it is in neither.
-        error: Why it cannot be read, None if it can.
-    """
-
-    video: int
-    name: str
-    path: Path
-    label: str | None
-    label_id: int
-    num_frames: int
-    seconds: NDArray[np.float64]
-    height: int
-    width: int
-    split: Split | None
-    error: str | None
-
-    @property
-    def media(self) -> Media:
-        """Where its pictures lie."""
-        return Media.of(self.path)
+__all__ = ["Check", "Split", "Video", "VideoIndex"]
+DEADLINE_SECONDS = 10.0
 
 
 class VideoIndex(Sequence[Video]):
@@ -80,10 +26,12 @@ class VideoIndex(Sequence[Video]):
 
     Args:
         rows: The videos.
+        changes: What differs from an earlier index; none for an index that was not built but loaded, or is a part.
     """
 
-    def __init__(self, rows: Sequence[Video]) -> None:
+    def __init__(self, rows: Sequence[Video], changes: Changes | None = None) -> None:
         self.rows = tuple(rows)
+        self.changes = changes
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -116,106 +64,92 @@ class VideoIndex(Sequence[Video]):
         return VideoIndex([row for row in self.rows if row.split == split and row.error is None])
 
     @classmethod
-    def build(cls, videos: Path, *, heldout_share: float = 0.1, seed: int = 0, num_workers: int = 1) -> "VideoIndex":
-        """Look into every video: the packets of all of it, the picture of its first frame.
+    def build(
+        cls,
+        videos: Videos,
+        *,
+        heldout_share: float = 0.1,
+        seed: int = 0,
+        num_workers: int = 1,
+        known: Path | None = None,
+        check: Check = "fast",
+        unfinished: Path | None = None,
+        deadline_seconds: float = DEADLINE_SECONDS,
+    ) -> "VideoIndex":
+        """Look into every video that no earlier index knows as it is now.
+
+        A row is taken over from an earlier index if the video has the same address and its file the same size and time
+        of change; names, labels, weights and the split are always made anew. `changes` of the result counts.
 
         Which videos are held out depends on their names and the seed only: the `round(heldout_share * n)` of the n
-        readable videos with the lowest hashes, at least one where n >= 2 and the share is not 0, never all of them
-        unless the share is 1.
+        readable videos (groups of videos, where their source has such) with the lowest hashes, at least one where
+        n >= 2 and the share is not 0, never all of them unless the share is 1.
 
         Args:
-            videos: Folder, file or list, see `find_videos`.
+            videos: Folder, file, list or others, see `find_videos`; or an index, whose videos are meant and whose rows
+                are known.
             heldout_share: From 0 to 1.
             seed: Of the split.
-            num_workers: Threads that read files.
+            num_workers: Processes that look into videos. 0: this one does, where a decoder that crashes ends all.
+            known: An earlier index of some of these videos.
+            check: "fast": all packets are read and the first picture is decoded. "full": every picture is decoded.
+            unfinished: File in which what was found is kept until all is done, so that an interruption loses
+                seconds at most; it is used when the index is built again. Delete it when the index is saved.
+            deadline_seconds: Time in which a video must show a sign of life, besides the time to read it from a slow
+                disk, see `look_at_all`; otherwise its row says that it hangs.
 
         Raises:
             UsageError: No videos there, or a share that is none. A file that cannot be read is no error: it gets a row
                 with its cause.
+            WorkError: Interrupted by Ctrl-C; what was found is in `unfinished`.
         """
         if not 0 <= heldout_share <= 1:
             raise UsageError(f"expected heldout_share from 0 to 1, got {heldout_share}.")
-        sources = find_videos(videos)
-        classes = sorted({source.label for source in sources if source.label is not None})
-        label_ids = {label: number for number, label in enumerate(classes)}
-        with ThreadPoolExecutor(max(1, num_workers)) as threads:
-            looked = progress(
-                threads.map(_look, range(len(sources)), sources),
-                total=len(sources),
-                description="indexing",
-                unit="video",
-            )
-            rows = [replace(row, label_id=-1 if row.label is None else label_ids[row.label]) for row in looked]
-        heldout = _held_out([row.name for row in rows if row.error is None], share=heldout_share, seed=seed)
-        return cls(
-            [
-                row if row.error is not None else replace(row, split="heldout" if row.name in heldout else "train")
-                for row in rows
-            ]
-        )
+        if num_workers < 0:
+            raise UsageError(f"expected num_workers of at least 0, got {num_workers}.")
+        if check not in ("fast", "full"):
+            raise UsageError(f'expected the check "fast" or "full", got "{check}".')
+        if not deadline_seconds > 0:
+            raise UsageError(f"expected deadline_seconds above 0, got {deadline_seconds}.")
+        before = read_index(known) if known is not None else []
+        if isinstance(videos, str | Path) and is_index(Path(videos)):
+            rows = read_index(Path(videos))
+            before += rows
+            sources = [_source(row) for row in rows]
+        else:
+            sources = find_videos(videos)
+        indexing = Indexing(sources, before, check=check, unfinished=unfinished)
+        found = indexing.run(num_workers=num_workers, deadline_seconds=deadline_seconds)
+        rows = _with_split(_with_label_ids(found), heldout_share=heldout_share, seed=seed)
+        return cls(rows, indexing.changes(rows))
 
     def save(self, path: Path) -> None:
         """Write the index as Parquet, one row a video."""
-        columns = {
-            name: [str(row.path) if name == "path" else getattr(row, name) for row in self.rows]
-            for name in SCHEMA.names
-        }
-        with replacing(path) as temporary:
-            pq.write_table(pa.table(columns, schema=SCHEMA), temporary)
+        write_index(self.rows, path)
 
     @classmethod
     def load(cls, path: Path) -> "VideoIndex":
-        """Read an index that `save` wrote.
+        """Read an index that `save` wrote, now or in an earlier version.
 
         Raises:
             UsageError: There is no such file, or it is no index.
         """
-        if not path.is_file():
-            raise UsageError(f"no such index of videos: {path}.")
-        try:
-            table = pq.read_table(path, schema=SCHEMA)
-        except (pa.ArrowException, OSError) as error:
-            raise UsageError(f"{path} is not an index of videos: {' '.join(str(error).split())}") from error
-        return cls(
-            [
-                Video(**(row | {"path": Path(row["path"]), "seconds": np.array(row["seconds"], dtype=np.float64)}))
-                for row in table.to_pylist()
-            ]
-        )
+        return cls(read_index(path))
 
 
-def _look(number: int, source: Source) -> Video:
-    """The row of one video, not yet split."""
-    error: str | None = None
-    seconds = np.empty(0, dtype=np.float64)
-    height = width = 0
-    try:
-        with PyAVReader(source.path) as reader:
-            height, width = reader.read([0], size=None).shape[1:3]
-            seconds = reader.seconds
-    except VideoError as found:
-        error = found.cause
-    return Video(
-        video=number,
-        name=source.name,
-        path=source.path,
-        label=source.label,
-        label_id=-1,
-        num_frames=len(seconds),
-        seconds=seconds,
-        height=height,
-        width=width,
-        split=None,
-        error=error,
-    )
+def _source(row: Video) -> Source:
+    return Source(media=row.media, name=row.name, label=row.label, weight=row.weight, group=row.group)
 
 
-def _held_out(names: list[str], *, share: float, seed: int) -> set[str]:
-    num_heldout = round(share * len(names))
-    if share < 1:
-        num_heldout = min(max(num_heldout, 1 if share > 0 else 0), len(names) - 1)
-    return set(sorted(names, key=lambda name: (_hash(seed, name), name))[: max(0, num_heldout)])
+def _with_label_ids(rows: Sequence[Video]) -> list[Video]:
+    classes = sorted({row.label for row in rows if row.label is not None})
+    label_ids = {label: number for number, label in enumerate(classes)}
+    return [replace(row, label_id=-1 if row.label is None else label_ids[row.label]) for row in rows]
 
 
-def _hash(seed: int, name: str) -> bytes:
-    return hashlib.blake2b(f"{seed}/{name}".encode(errors="surrogateescape"), digest_size=8).digest()
+def _with_split(rows: Sequence[Video], *, heldout_share: float, seed: int) -> list[Video]:
+    groups = [row.group or row.name for row in rows]
+    readable = [group for group, row in zip(groups, rows, strict=True) if row.error is None]
+    heldout = held_out(readable, share=heldout_share, seed=seed)
+    splits: list[Split | None] = ["heldout" if group in heldout else "train" for group in groups]
+    return [replace(row, split=split if row.error is None else None) for row, split in zip(rows, splits, strict=True)]

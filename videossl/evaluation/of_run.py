@@ -57,7 +57,7 @@ def evaluate_run(
         settings.clips,
         settings.reader,
         frame_size=settings.frame_size,
-        world=_world_of(settings.videos),
+        world=_world_of(index),
         num_contexts=num_contexts,
         seed=seed,
     )
@@ -67,9 +67,9 @@ def evaluate_run(
     return table(metrics)
 
 
-def _world_of(videos: Path) -> tuple[World, Truth] | None:
+def _world_of(index: VideoIndex) -> tuple[World, Truth] | None:
     """The world that the videos came from, if they did: its folder, or the folder `videos` in it."""
-    for folder in (videos, videos.parent):
+    for folder in sorted({folder for row in index for folder in row.path.parents[:2]}):
         if is_world(folder):
             return load_world(folder)
     return None
@@ -78,7 +78,7 @@ def _world_of(videos: Path) -> tuple[World, Truth] | None:
 def _check_twin(twin: Path, index: VideoIndex, settings: DataSettings) -> None:
     """Refuse a twin that was trained on other videos, clips or frames: the comparison would mean nothing."""
     of_twin = VideoIndex.load(RunDirectory(twin).index)
-    here, there = ({video.path: video.split for video in videos} for videos in (index, of_twin))
+    here, there = ({video.media: video.split for video in videos} for videos in (index, of_twin))
     if here != there:
         raise UsageError(
             f"{twin} was not trained on the videos of this run, or holds out others of them. "

@@ -64,7 +64,7 @@ def read_held_out(
         raise UsageError(
             f"an evaluation needs held-out videos, got none of {len(index)}. Train with data.heldout_share above 0."
         )
-    planner = replace(planner, num_views=2, mode="future")
+    planner = planner.in_order(2)
     notes: list[str] = []
     videos = _long_enough(videos, planner, notes)
     clips_each = 2 + (num_decoys if world is None else world[0].num_branches * 4)

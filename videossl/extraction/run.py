@@ -14,13 +14,13 @@ FAILURES_SHOWN = 5
 
 
 def extract_run(
-    run: Path, *, videos: Path, out: Path, level: Level = "frame", batch_size: int = 64, device: str = "cpu"
+    run: Path, *, videos: Path | str, out: Path, level: Level = "frame", batch_size: int = 64, device: str = "cpu"
 ) -> int:
     """Embed videos with the model of a run: reader, frame size, clip length and stride are those of its training.
 
     Args:
         run: Run directory.
-        videos: Folder tree of videos, one file, or a text list of `path label` lines.
+        videos: Whatever `find_videos` takes, or an index of videos.
         out: Folder for the Parquet files.
         level: One row per frame, per clip or per video.
         batch_size: Clips per pass of the encoder.

@@ -79,12 +79,21 @@ def _clips(config: dict[str, Any]) -> str:
     text = f"{clips.get('num_views', 2)} clips a video, each of {clips.get('num_frames', '?')} frames ({rate})"
     if size:
         text += f", {size} × {size} pixels"
-    if clips.get("mode") == "random":
-        text += "; their places in time are random"
+    places = {
+        "random": "; their places in time are random",
+        "uniform": "; spread evenly over the video",
+        "next_frame": f"; each {clips.get('shift_frames', 1)} frames after the one before, which it overlaps",
+    }
+    if str(clips.get("mode")) in places:
+        text += places[str(clips.get("mode"))]
     else:
         text += "; in order of time: the first is the context, the next its future"
         text += _gap(clips.get("gap_frames"))
-    short = {"pad": "the last frame repeated", "loop": "played in a loop"}.get(str(clips.get("short")))
+    if clips.get("window_seconds"):
+        text += f"; all within {clips['window_seconds']:g} s"
+    short = {"pad": "the last frame repeated", "loop": "played in a loop", "skip": "left out"}.get(
+        str(clips.get("short"))
+    )
     return text + (f". Videos that are too short: {short}." if short else ".")
 
 

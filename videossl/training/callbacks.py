@@ -3,6 +3,7 @@
 import csv
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
+from videossl.data.dataset import ReplacedFailure
 from videossl.errors import WorkError
 from videossl.files import replacing
 from videossl.objectives.collapse import COLLAPSED_RANK, COLLAPSED_STD, DEAD_NATS
@@ -80,10 +82,14 @@ class ProgressLines(Callback):
             ("heldout/loss", "held-out {:.3f}"),
             ("train/kl_nats", "KL {:.2f} nats"),
             ("train/clips_per_second", "{:.0f} clips/s"),
+            ("train/data_wait_share", "{:.0%} of it waiting for data"),
         ):
             value = _value(metrics, name)
             if value is not None:
                 parts.append(label.format(value))
+        replaced = _value(metrics, "train/replaced_samples")
+        if replaced:
+            parts.append(f"{replaced:.0f} samples replaced (unreadable.csv)")
         print("  ".join(parts), file=sys.stderr, flush=True)
 
 
@@ -186,11 +192,20 @@ class SaveWhenInterrupted(Callback):
 class UnreadableVideos(Callback):
     """Count the videos that could not be read; stop when they are more than a share of all.
 
+    Logs `train/replaced_samples`: samples since the start in whose place another video was trained on.
+
+    With several processes each meets its own unreadable videos. They tell each other every `log_every` steps, so that
+    the first one lists all, and all stop at the same step.
+
     Args:
         path: CSV file that lists them with their causes.
         known: Those found bad when the index was made.
         num_videos: All videos, readable or not.
         max_share: Largest share of unreadable videos that training puts up with.
+
+    Attributes:
+        failures: By name of the video.
+        num_replaced: Samples in whose place another video was trained on.
     """
 
     def __init__(self, path: Path, known: list[Failure], num_videos: int, max_share: float) -> None:
@@ -198,15 +213,33 @@ class UnreadableVideos(Callback):
         self.num_videos = num_videos
         self.max_share = max_share
         self.failures = {failure.video: failure for failure in known}
+        self.left_out: tuple[Failure, ...] = ()
+        self.num_replaced = 0
+        self._of_this_process: list[Failure] = []
         self.check()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ViewBatch, batch_idx: int
     ) -> None:
         """Add the failures of this batch."""
-        new = [failure for failure in batch.failures if failure.video not in self.failures]
+        self._of_this_process.extend(batch.failures)
+        is_logged = trainer.global_step % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        if trainer.world_size == 1 or is_logged or trainer.global_step == trainer.max_steps:
+            self._add(_of_all_processes(self._of_this_process, trainer.world_size))
+            self._of_this_process = []
+        if is_logged:
+            pl_module.log("train/replaced_samples", float(self.num_replaced))
+
+    def leave_out(self, videos: Sequence[Failure]) -> None:
+        """List videos that were left out on purpose too; they do not count as unreadable."""
+        self.left_out = tuple(videos)
+        self.check()
+
+    def _add(self, failures: list[Failure]) -> None:
+        self.num_replaced += sum(isinstance(failure, ReplacedFailure) for failure in failures)
+        new = {failure.video: failure for failure in reversed(failures) if failure.video not in self.failures}
         if new:
-            self.failures |= {failure.video: failure for failure in new}
+            self.failures |= new
             self.check()
 
     def check(self) -> None:
@@ -215,12 +248,12 @@ class UnreadableVideos(Callback):
         Raises:
             WorkError: More than `max_share` of the videos are unreadable.
         """
-        if not self.failures:
-            return
-        with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["video", "cause"])
-            writer.writerows([failure.video, failure.cause] for failure in self.failures.values())
+        listed = [*self.failures.values(), *self.left_out]
+        if listed and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(["video", "cause"])
+                writer.writerows([failure.video, failure.cause] for failure in listed)
         if len(self.failures) > self.max_share * self.num_videos:
             example = next(iter(self.failures.values()))
             raise WorkError(
@@ -228,6 +261,14 @@ class UnreadableVideos(Callback):
                 f"data.max_unreadable_share={self.max_share:g} allows; for example {example.video}: "
                 f"{example.cause.rstrip('.')}. All are listed in {self.path}."
             )
+
+
+def _of_all_processes(failures: list[Failure], world_size: int) -> list[Failure]:
+    if world_size == 1:
+        return failures
+    gathered: list[list[Failure]] = [[] for _ in range(world_size)]
+    torch.distributed.all_gather_object(gathered, failures)
+    return [failure for of_one in gathered for failure in of_one]
 
 
 def progress_callback() -> Callback:

@@ -13,13 +13,28 @@ from videossl.data.settings import DataSettings
 from videossl.errors import UsageError
 from videossl.training.samples import ShuffledSamples
 from videossl.training.settings import TrainingSettings
+from videossl.training.surviving import SurvivingLoader
 
 
 def train_loader(
     trainer: Trainer, views: VideoViews, training: TrainingSettings, *, seed: int, start_step: int
-) -> DataLoader[Sample]:
-    """Batches of this process, over the whole training; from `start_step` on where one goes on."""
+) -> SurvivingLoader:
+    """Batches of this process, over the whole training; from `start_step` on where one goes on.
+
+    What is in a batch depends on the videos, the seed, the step and the rank only: not on the number of workers, on
+    whether they were killed, or on where training was stopped. So nothing of a loader is saved in a checkpoint.
+    """
     per_step = training.batch_size * trainer.world_size
+    if views.skipped:
+        _say(
+            f"{len(views.skipped)} of {len(views.skipped) + len(views)} videos to train on are left out, for example "
+            f"{views.skipped[0].video}: {views.skipped[0].cause}"
+        )
+    if views.num_lengthened:
+        _say(
+            f"{views.num_lengthened} of {len(views)} videos to train on are shorter than the clips and lengthened as "
+            f"data.clips.short={views.planner.short} asks"
+        )
     if len(views) < per_step:
         _say(
             f"warning: {per_step} videos a step, and only {len(views)} to train on: a video comes several times in a "
@@ -32,16 +47,28 @@ def train_loader(
         start=start_step * training.batch_size,
         rank=trainer.global_rank,
         world_size=trainer.world_size,
+        weights=_weights(views),
     )
-    return DataLoader(
+    return SurvivingLoader(
         views,
-        batch_size=training.batch_size,
-        sampler=samples,
+        lambda skip: samples.batches(training.batch_size, skip=skip),
+        num_batches=training.max_steps,
         num_workers=training.num_workers,
         collate_fn=collate,
         pin_memory=torch.cuda.is_available(),
-        drop_last=True,
     )
+
+
+def _weights(views: VideoViews) -> list[float]:
+    """How often each video is to come, relative to the others.
+
+    Raises:
+        UsageError: No video is to come at all.
+    """
+    weights = [float(getattr(video, "weight", 1.0)) for video in views.videos]
+    if not any(weights):
+        raise UsageError("all videos to train on have weight 0. Give at least one source a weight above 0.")
+    return weights
 
 
 def has_heldout_loss(videos: VideoIndex) -> bool:

@@ -130,8 +130,14 @@ def pretrain(
         )
 
     index = VideoIndex.build(
-        data.videos, heldout_share=data.heldout_share, seed=seed, num_workers=max(1, training.num_workers)
+        data.videos,
+        heldout_share=data.heldout_share,
+        seed=seed,
+        num_workers=max(1, training.num_workers),
+        known=run.index if run.index.is_file() else None,
     )
+    if is_main_process() and index.changes is not None and not index.changes.is_none:
+        print(index.changes, file=sys.stderr)
     unreadable = UnreadableVideos(run.unreadable, index.failures, len(index), data.max_unreadable_share)
     train = index.split("train")
     if len(train) == 0:
@@ -145,6 +151,7 @@ def pretrain(
             "each class into a folder, give a list of `path label`, or train with another objective."
         )
     train_views = data.views(train, seed=seed)
+    unreadable.leave_out(train_views.skipped)
     module = Pretraining(model, objective, beta, augment, training, seed)
     rehearse(module, num_views=data.clips.num_views, batch_size=training.batch_size)
     if start is not None:

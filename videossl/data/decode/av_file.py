@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 from itertools import chain, dropwhile, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+import torch
 
 from videossl.data.decode.base import VideoError
+from videossl.data.decode.content import Content
+from videossl.data.decode.limits import FFMPEG_OPTIONS, check_pixels, refused_size
 from videossl.data.decode.timeline import KeyFrame, PacketFacts
+from videossl.data.media import Media
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
@@ -22,34 +26,31 @@ IN_MEMORY_BYTES = 8 * 2**20
 # A thread of FFmpeg costs more to start than it saves on pictures up to this size.
 SINGLE_THREAD_PIXELS = 512 * 512
 MAX_THREADS = 4
-# Only files: a playlist that calls itself .mp4 must not make us open network connections.
-OPTIONS = {"protocol_whitelist": "file"}
+# Damage is an error. Without this, FFmpeg patches damaged pictures up with pieces of others and says nothing.
+STRICT = {"err_detect": "explode"}
+Skipped = Literal["DEFAULT", "NONREF"]
 
 
 class AVFile:
     """The video stream of a file. Pictures attached as a cover are no video stream.
 
     Args:
-        path: The file; `open` opens it.
+        media: The file, wherever it lies; `open` opens it.
 
     Raises:
         VideoError: There is no such file, or nothing in it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise VideoError(path, f"cannot be opened: {error.strerror}.") from error
-        if not path.is_file():
-            raise VideoError(path, "is not a file.")
-        if status.st_size == 0:
-            raise VideoError(path, "is empty (0 bytes).")
-        self.identity = (os.fspath(path.absolute()), status.st_mtime_ns, status.st_size)
-        self.is_in_memory = status.st_size <= IN_MEMORY_BYTES
+    def __init__(self, media: Path | Media) -> None:
+        self.media = Media.of(media)
+        self._content = Content(self.media)
+        self.identity = self._content.identity
+        self.is_in_memory = self._content.num_bytes <= IN_MEMORY_BYTES
+        # Only what was asked for: a playlist that calls itself .mp4 must not make us open network connections.
+        self._options = {"protocol_whitelist": self._content.protocols, **FFMPEG_OPTIONS}
         self._packets: list[Packet[VideoStream]] = []
         self._opened: tuple[InputContainer, VideoStream] | None = None
+        self._skipped: Skipped = "DEFAULT"  # frames that the decoder leaves out at the moment
 
     def open(self) -> None:
         """Open the file afresh, at its start.
@@ -58,26 +59,41 @@ class AVFile:
             VideoError: FFmpeg does not know it, or there is no video in it.
         """
         import av
-        from av.stream import Disposition
 
         self._shut()
         try:
-            container = av.open(self.identity[0], options=OPTIONS, metadata_errors="replace")
+            container = av.open(self._content.open(), "r", options=self._options, metadata_errors="replace")
         except ffmpeg_errors() as error:
-            raise VideoError(self.path, f"is not a video, or its header is lost: {reason(error)}.") from error
-        streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
-        if not streams:
+            self._content.close()
+            raise VideoError(self.media, f"is not a video, or its header is lost: {reason(error)}.") from error
+        try:
+            stream = self._video_stream(container)
+        except VideoError:
             container.close()
-            raise VideoError(self.path, "has no video stream (sound or a cover picture only).")
-        stream = next((stream for stream in streams if stream.disposition & Disposition.default), streams[0])
-        if getattr(stream, "codec_context", None) is None:
-            container.close()
-            raise VideoError(self.path, "has a video codec that this build of FFmpeg cannot decode.")
+            self._content.close()
+            raise
         if stream.codec_context.width * stream.codec_context.height <= SINGLE_THREAD_PIXELS:
             stream.thread_type, stream.thread_count = "NONE", 1
         else:
-            stream.thread_type, stream.thread_count = "AUTO", min(MAX_THREADS, os.cpu_count() or 1)
+            stream.thread_type, stream.thread_count = "AUTO", min(MAX_THREADS, torch.get_num_threads())
+        self._skipped = "DEFAULT"
         self._opened = container, stream
+
+    def _video_stream(self, container: InputContainer) -> VideoStream:
+        from av.stream import Disposition
+
+        streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+        if not streams:
+            raise VideoError(self.media, "has no video stream (sound or a cover picture only).")
+        stream = next((stream for stream in streams if stream.disposition & Disposition.default), streams[0])
+        if getattr(stream, "codec_context", None) is None:
+            raise VideoError(self.media, "has a video codec that this build of FFmpeg cannot decode.")
+        decoder = stream.codec_context
+        if decoder.width * decoder.height == 0 and not self.media.is_url:
+            check_pixels(self.media, *(refused_size(str(self._content.open()), self._options) or (0, 0)))
+        check_pixels(self.media, decoder.width, decoder.height)
+        decoder.options = {**FFMPEG_OPTIONS, **STRICT}  # pictures may grow in mid-stream
+        return stream
 
     def close(self) -> None:
         """Give file, packets and decoder back. May be called twice."""
@@ -91,10 +107,11 @@ class AVFile:
             container, _ = self._opened
             self._opened = None
             container.close()
+            self._content.close()
 
     def _live(self) -> tuple[InputContainer, VideoStream]:
         if self._opened is None:
-            raise VideoError(self.path, "was closed; open it again.")
+            raise VideoError(self.media, "was closed; open it again.")
         return self._opened
 
     @property
@@ -124,6 +141,12 @@ class AVFile:
         duration = self._live()[0].duration
         return None if duration is None else duration / 1_000_000
 
+    @property
+    def promised_end(self) -> int | None:
+        """Duration that the header claims in units of `time_base`, in AVI, where frames have no other times."""
+        container, stream = self._live()
+        return stream.duration if container.format.name == "avi" else None
+
     def read_packets(self) -> list[PacketFacts]:
         """What all packets say of themselves; those of a small file are kept.
 
@@ -139,9 +162,9 @@ class AVFile:
                 if self.is_in_memory:
                     self._packets.append(packet)
         except ffmpeg_errors() as error:
-            raise VideoError(self.path, f"cannot be read to its end: {reason(error)}.") from error
+            raise VideoError(self.media, f"cannot be read to its end: {reason(error)}.") from error
         if not facts:
-            raise VideoError(self.path, "holds no frame: its header is damaged or the recording never started.")
+            raise VideoError(self.media, "holds no frame: its header is damaged or the recording never started.")
         return facts
 
     def frames(self) -> Iterator[VideoFrame]:
@@ -169,35 +192,55 @@ class AVFile:
             yield from frames
         yield from decoder.decode(None)
 
-    def frames_from(self, key: KeyFrame, *, is_first: bool) -> Iterator[VideoFrame]:
+    def frames_from(
+        self, key: KeyFrame, *, is_first: bool, needed: Collection[int] | None = None
+    ) -> Iterator[VideoFrame]:
         """Frames decoded from this key frame on, or from an earlier one if the container cannot jump to it.
 
         Args:
             key: Where to begin.
             is_first: Whether it is the first key frame of the file.
+            needed: Timestamps of the frames that are needed. Others that no frame is predicted from are not decoded,
+                and nothing behind the last needed packet is. None: all frames.
 
         Raises:
             FFmpegError: The data are damaged.
         """
         packets = self._packets_from(key, is_first=is_first)
         decoder = self._live()[1].codec_context
+        missing = None if needed is None else set(needed)
         for packet in packets:
+            if packet.is_corrupt:  # what is predicted from it comes out wrong, and not every decoder says so
+                break
+            if missing is None:
+                yield from decoder.decode(packet)
+                continue
+            skipped: Skipped = "DEFAULT" if packet.pts in missing else "NONREF"
+            if skipped != self._skipped:
+                decoder.skip_frame = self._skipped = skipped
             yield from decoder.decode(packet)
+            missing.discard(packet.pts)
+            if not missing:  # the decoder has all that it needs: let it give the frames that it still holds
+                break
         yield from decoder.decode(None)
 
     def _packets_from(self, key: KeyFrame, *, is_first: bool) -> Iterator[Packet[VideoStream]]:
         container, stream = self._live()
+        if self._skipped != "DEFAULT":
+            stream.codec_context.skip_frame = self._skipped = "DEFAULT"
         if self.is_in_memory:
             stream.codec_context.flush_buffers()
             return islice(self._packets, key.packet, None)
-        for timestamp in () if is_first else (key.pts, key.dts):
+        for timestamp in (key.pts, key.dts):
             try:
                 container.seek(timestamp, stream=stream)
                 packets = self._demux()
                 first = next((packet for packet in packets if packet.is_keyframe), None)
             except ffmpeg_errors():  # a container without an index: read it from the start
                 break
-            if first is not None and first.pts is not None and first.pts <= key.pts:
+            if first is None or first.pts is None:
+                continue
+            if first.pts == key.pts or (first.pts < key.pts and not is_first):
                 return chain([first], packets)
         self.open()
         return dropwhile(lambda packet: not packet.is_keyframe, self._demux())

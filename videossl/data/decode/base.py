@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from videossl.data.media import Media
 from videossl.errors import WorkError
 
 
@@ -16,36 +17,46 @@ class VideoError(WorkError):
     """A video that cannot be read.
 
     Attributes:
-        path: The file.
+        media: Where it lies.
+        path: The file (of which it may be a piece).
         cause: Why, in one line without the path.
     """
 
-    def __init__(self, path: Path, cause: str) -> None:
-        self.path = path
+    def __init__(self, video: Path | Media, cause: str) -> None:
+        self.media = Media.of(video)
+        self.path = Path(self.media.path)
         self.cause = " ".join(cause.split())
-        super().__init__(f"{path}: {self.cause}")
+        super().__init__(f"{self.media}: {self.cause}")
 
-    def __reduce__(self) -> tuple[type["VideoError"], tuple[Path, str]]:
-        return type(self), (self.path, self.cause)  # so that it survives the way out of a worker process
+    def __reduce__(self) -> tuple[type["VideoError"], tuple[Media, str]]:
+        return type(self), (self.media, self.cause)  # so that it survives the way out of a worker process
 
 
 class VideoReader(ABC):
-    """One open video file; close it, or use it as a context manager.
+    """One open video; close it, or use it as a context manager.
 
     Frames are numbered from 0 in the order in which they are shown. Frames that the file tells players not to show
     (before the start of an edit list, or before the first key frame) have no number. Pictures are RGB, turned as the
     file says. Pixels are taken as they are stored: where they are not square (a sample aspect ratio other than 1:1)
     the picture is not stretched.
 
+    A class of readers opens whole videos: files, or pieces of files if it says so. Stretches and folders of frames are
+    made of it by `opening.open_video`.
+
     Args:
-        path: The file.
+        video: A file by its path, or where else it lies.
+
+    Attributes:
+        media: Where the video lies.
+        path: The file, or the folder of frames.
 
     Raises:
         VideoError: It is no video, or cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = Path(path)
+    def __init__(self, video: Path | Media) -> None:
+        self.media = Media.of(video)
+        self.path = Path(self.media.path)
 
     @property
     @abstractmethod
@@ -87,8 +98,8 @@ class VideoReader(ABC):
 
     def _check_numbers(self, frames: Sequence[int]) -> None:
         if len(frames) == 0:
-            raise VideoError(self.path, "no frame was asked for: expected at least one frame number.")
+            raise VideoError(self.media, "no frame was asked for: expected at least one frame number.")
         low, high = min(frames), max(frames)
         if low < 0 or high >= self.num_frames:
             asked = low if low < 0 else high
-            raise VideoError(self.path, f"has no frame {asked}: its {self.num_frames} frames are numbered from 0.")
+            raise VideoError(self.media, f"has no frame {asked}: its {self.num_frames} frames are numbered from 0.")

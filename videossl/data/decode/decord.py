@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from videossl.data.decode.base import VideoError, VideoReader
 from videossl.data.decode.picture import centre_square
+from videossl.data.media import Media
 from videossl.errors import UsageError
 
 
@@ -26,8 +27,14 @@ class DecordReader(VideoReader):
     once.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, video: Path | Media) -> None:
+        super().__init__(video)
+        if self.media.is_url or not self.media.is_whole_file:
+            raise VideoError(
+                self.media,
+                "decord reads whole files on this machine only, no URLs and no members of archives. "
+                "Use videossl.data.PyAVReader.",
+            )
         try:
             import decord
         except ImportError as error:
@@ -36,7 +43,7 @@ class DecordReader(VideoReader):
                 "Install it with `pip install decord`, or use videossl.data.PyAVReader."
             ) from error
         if not self.path.is_file():
-            raise VideoError(self.path, "is not a file.")
+            raise VideoError(self.media, "is not a file.")
         self._errors: tuple[type[Exception], ...] = (decord.DECORDError, RuntimeError, OSError, IndexError)
         self._video: Any = None
         try:
@@ -44,11 +51,11 @@ class DecordReader(VideoReader):
             shown = self._video.get_frame_timestamp(range(len(self._video)))[:, 0].astype(np.float64)  # (n,)
         except self._errors as error:
             self.close()
-            raise VideoError(self.path, _reason(error)) from error
+            raise VideoError(self.media, _reason(error)) from error
         problem = _wrong_times(shown)
         if problem:
             self.close()
-            raise VideoError(self.path, f"decord reads it wrongly ({problem}). Use videossl.data.PyAVReader.")
+            raise VideoError(self.media, f"decord reads it wrongly ({problem}). Use videossl.data.PyAVReader.")
         self._seconds = shown - shown[0]
 
     @property
@@ -60,12 +67,12 @@ class DecordReader(VideoReader):
         """Pictures of these frames, see `VideoReader.read`."""
         self._check_numbers(frames)
         if self._video is None:
-            raise VideoError(self.path, "was closed; open it again.")
+            raise VideoError(self.media, "was closed; open it again.")
         wanted = sorted(set(frames))
         try:
             pictures = self._pictures(wanted)
         except self._errors as error:
-            raise VideoError(self.path, _reason(error)) from error
+            raise VideoError(self.media, _reason(error)) from error
         if size is not None:
             pictures = np.stack([centre_square(picture, size) for picture in pictures])
         return pictures[np.searchsorted(wanted, frames)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,15 +13,17 @@ from numpy.typing import NDArray
 
 from videossl.data.decode.av_file import AVFile, ffmpeg_errors, reason
 from videossl.data.decode.base import VideoError, VideoReader
-from videossl.data.decode.picture import centre_square, turned
-from videossl.data.decode.timeline import Timeline, TimelineCache, from_decoding, from_packets
+from videossl.data.decode.rgb import Pictures, RGBConverter, SizeChangeError
+from videossl.data.decode.timeline import Timeline, TimelineCache, from_decoding, from_packets, lost_frames
+from videossl.data.media import Media
 
 if TYPE_CHECKING:
     from av import VideoFrame
-    from av.video.reformatter import VideoReformatter
 
 # Decoding this many frames that nobody asked for is cheaper than a jump to the next key frame.
 FRAMES_WORTH_A_JUMP = 8
+# Whose decoders can leave out the frames that no other frame is predicted from, and see them before they decode.
+SKIPPING_CODECS = {"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video", "vp8", "vp9"}
 HIDDEN_FRAMES_CODECS = {"vp8"}  # some of their packets hold a frame that is never shown, and nothing says so
 
 _timelines = TimelineCache(max_frames=8_000_000)
@@ -38,10 +41,10 @@ class PyAVReader(VideoReader):
     A file that was cut off is read up to the cut.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._reformatter: VideoReformatter | None = None
-        self._file = AVFile(self.path)
+    def __init__(self, video: Path | Media) -> None:
+        super().__init__(video)
+        self._converter: RGBConverter | None = None
+        self._file = AVFile(self.media)
         try:
             self._file.open()
             self._timeline = self._find_timeline()
@@ -54,28 +57,48 @@ class PyAVReader(VideoReader):
         """(num_frames,) float64, presentation times from the first frame; increasing."""
         return self._timeline.seconds
 
+    @property
+    def keyframes(self) -> NDArray[np.int64]:
+        """(k,) int64, increasing: frames at which decoding can start; empty where frames can only be counted."""
+        pts = self._timeline.pts
+        if pts is None:
+            return np.empty(0, dtype=np.int64)
+        found = np.unique(np.searchsorted(pts, [key.pts for key in self._timeline.keys])).astype(np.int64)
+        return found[found < len(pts)]
+
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name of the codec, for example "h264"."""
+        return self._file._live()[1].codec_context.codec.canonical_name
+
+    @property
+    def container(self) -> str:
+        """FFmpeg's names of the file format, for example "mov,mp4,m4a,3gp,3g2,mj2"."""
+        return self._file._live()[0].format.name
+
     def read(self, frames: Sequence[int], *, size: int | None) -> NDArray[np.uint8]:
         """Pictures of these frames, see `VideoReader.read`. One pass forward over the frames asked for."""
         self._check_numbers(frames)
-        wanted = sorted(set(frames))
-        pictures: dict[int, NDArray[np.uint8]] = {}
+        wanted, places = np.unique(np.asarray(frames), return_inverse=True)
+        if self._converter is None or self._converter.size != size:
+            self._converter = RGBConverter(size)
+        pictures = Pictures(wanted.tolist(), self._converter)
         try:
             if self._timeline.pts is None:
-                self._count_to(wanted, pictures, size)
+                self._count_to(pictures)
             else:
-                self._find(wanted, self._timeline.pts, pictures, size)
+                self._find(self._timeline.pts, pictures)
+        except SizeChangeError as error:
+            raise VideoError(self.media, str(error)) from error
         except ffmpeg_errors() as error:
-            missing = next(frame for frame in wanted if frame not in pictures)
-            raise VideoError(self.path, f"damaged at or before frame {missing}: {reason(error)}.") from error
-        shapes = {picture.shape for picture in pictures.values()}
-        if len(shapes) > 1:
-            sides = " and ".join(f"{width}x{height}" for height, width, _ in sorted(shapes))
-            raise VideoError(self.path, f"its pictures change size: {sides}.")
-        return np.stack([pictures[frame] for frame in frames])
+            raise VideoError(
+                self.media, f"damaged at or before frame {pictures.missing[0]}: {reason(error)}."
+            ) from error
+        return pictures.in_order(places)
 
     def close(self) -> None:
         """Give the file and the decoder back. May be called twice."""
-        self._reformatter = None
+        self._converter = None
         self._file.close()
 
     def __del__(self) -> None:
@@ -88,6 +111,11 @@ class PyAVReader(VideoReader):
         if known is not None:
             return known
         facts = file.read_packets()
+        num_lost = lost_frames(facts, file.promised_end)
+        if num_lost:
+            raise VideoError(
+                self.media, f"has lost {num_lost} frames that its header names, and AVI does not say which."
+            )
         timeline = None
         if file.codec not in HIDDEN_FRAMES_CODECS:
             timeline = from_packets(
@@ -105,72 +133,77 @@ class PyAVReader(VideoReader):
         try:
             pts.extend(frame.pts for frame in self._file.frames())
         except ffmpeg_errors() as error:
-            raise VideoError(self.path, f"damaged behind frame {len(pts)}: {reason(error)}.") from error
+            raise VideoError(self.media, f"damaged behind frame {len(pts)}: {reason(error)}.") from error
         if not pts:
-            raise VideoError(self.path, "has a video stream of which no frame can be decoded.")
+            raise VideoError(self.media, "has a video stream of which no frame can be decoded.")
         return from_decoding(pts, time_base, frame_rate)
 
-    def _count_to(self, wanted: list[int], pictures: dict[int, NDArray[np.uint8]], size: int | None) -> None:
-        remaining = set(wanted)
-        for number, frame in enumerate(islice(self._file.frames(), wanted[-1] + 1)):
+    def _count_to(self, pictures: Pictures) -> None:
+        last = pictures.missing[-1]
+        for number, frame in enumerate(islice(self._file.frames(), last + 1)):
             if frame.is_corrupt:
-                raise VideoError(self.path, f"damaged at frame {number}.")
-            if number in remaining:
-                pictures[number] = self._picture(frame, size)
-        if len(pictures) < len(wanted):
-            raise VideoError(self.path, f"ends before frame {wanted[-1]}.")
+                raise VideoError(self.media, f"damaged at frame {number}.")
+            pictures.put(number, frame)
+        if pictures.missing:
+            raise VideoError(self.media, f"ends before frame {last}.")
 
-    def _find(
-        self, wanted: list[int], pts: NDArray[np.int64], pictures: dict[int, NDArray[np.uint8]], size: int | None
-    ) -> None:
-        remaining = list(reversed(wanted))
-        while remaining:
-            num_remaining = len(remaining)
-            key = self._timeline.key_before(remaining[-1])
-            back = 1
-            while True:
-                try:
-                    self._forward(key, remaining, pts, pictures, size)
-                except ffmpeg_errors():
-                    if key == 0 and len(remaining) == num_remaining:
-                        raise
-                if len(remaining) < num_remaining:
-                    break
+    def _find(self, pts: NDArray[np.int64], pictures: Pictures) -> None:
+        for run in list(self._runs(pts, pictures.missing)):
+            while run:
+                self._find_next(run, pts, pictures)
+
+    def _runs(self, pts: NDArray[np.int64], frames: Sequence[int]) -> Iterator[deque[int]]:
+        """Frames to be decoded in one go; from one run to the next it is better to jump."""
+        run: deque[int] = deque()
+        for frame in frames:
+            key = self._timeline.keys[self._timeline.key_before(frame)]
+            if run and np.searchsorted(pts, key.pts) - run[-1] > FRAMES_WORTH_A_JUMP:
+                yield run
+                run = deque()
+            run.append(frame)
+        yield run
+
+    def _find_next(self, run: deque[int], pts: NDArray[np.int64], pictures: Pictures) -> None:
+        """Decode the next frame of a run, and as many behind it as come out right."""
+        key = self._timeline.key_before(run[0])
+        num_left, back, lean = len(run), 0, self._file.codec in SKIPPING_CODECS
+        while True:
+            try:
+                self._forward(key, run, pts, pictures, lean=lean)
+            except ffmpeg_errors():
+                if key == 0 and not lean and len(run) == num_left:
+                    raise
+            if len(run) < num_left:
+                return
+            # This frame does not come out right from there: decode all frames, then start earlier, and ever earlier.
+            if not lean:
                 if key == 0:
-                    raise VideoError(self.path, f"damaged at or before frame {remaining[-1]}.")
-                # This frame does not come out right from there: start earlier, and ever earlier.
-                key, back = max(0, key - back), 2 * back
+                    raise VideoError(self.media, f"damaged at or before frame {run[0]}.")
+                back = max(1, 2 * back)
+                key = max(0, key - back)
+            lean = False
 
-    def _forward(
-        self,
-        key: int,
-        remaining: list[int],
-        pts: NDArray[np.int64],
-        pictures: dict[int, NDArray[np.uint8]],
-        size: int | None,
-    ) -> None:
-        """Take the frames at the end of `remaining` as they come, until one is missing or better jumped to."""
+    def _forward(self, key: int, run: deque[int], pts: NDArray[np.int64], pictures: Pictures, *, lean: bool) -> None:
+        """Take the frames at the front of a run as they come, until one is missing."""
         start = self._timeline.keys[key]
-        for frame in self._file.frames_from(start, is_first=key == 0):
+        needed = pts[list(run)].tolist() if lean else None
+        for frame in self._file.frames_from(start, is_first=key == 0, needed=needed):
             if frame.pts is None or frame.pts < start.pts:
                 continue  # shown before the key frame: it may need frames from before
-            if frame.is_corrupt or frame.pts > pts[remaining[-1]]:
+            if frame.is_corrupt or frame.pts > pts[run[0]] or (frame.pts == start.pts and not _is_intra(frame)):
                 return
-            if frame.pts < pts[remaining[-1]]:
+            if frame.pts < pts[run[0]]:
                 continue
-            number = remaining.pop()
-            pictures[number] = self._picture(frame, size)
-            if not remaining:
-                return
-            next_key = self._timeline.keys[self._timeline.key_before(remaining[-1])]
-            if np.searchsorted(pts, next_key.pts) - number > FRAMES_WORTH_A_JUMP:
+            pictures.put(run.popleft(), frame)
+            if not run:
                 return
 
-    def _picture(self, frame: VideoFrame, size: int | None) -> NDArray[np.uint8]:
-        from av.video.reformatter import VideoReformatter
 
-        if self._reformatter is None:  # one for all frames: making it costs more than using it
-            self._reformatter = VideoReformatter()
-        rgb = self._reformatter.reformat(frame, format="rgb24", threads=1)
-        picture = turned(np.asarray(rgb.to_ndarray(), dtype=np.uint8), frame.rotation)
-        return picture if size is None else centre_square(picture, size)
+def _is_intra(frame: VideoFrame) -> bool:
+    """Whether decoding can start at a frame, which containers and parsers say of some frames of which it is not true.
+
+    Decoders that tell no type of frames are believed.
+    """
+    from av.video.frame import PictureType
+
+    return bool(frame.key_frame) or frame.pict_type not in (PictureType.P, PictureType.B)

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 HOLE = 1.5  # a gap this many times the usual one is a hole
 
@@ -104,17 +104,55 @@ def from_decoding(pts: Sequence[int | None], time_base: Fraction, frame_rate: Fr
     """The timeline of frames that were decoded one after the other.
 
     Args:
-        pts: Timestamps of the frames, in the order in which the decoder gave them.
+        pts: Timestamps of the frames, in the order in which the decoder gave them. A few may be missing.
         time_base: Seconds per unit of pts.
         frame_rate: Frames per second, used where the timestamps do not increase.
     """
+    numbers = [number for number, value in enumerate(pts) if value is not None]
     known = [value for value in pts if value is not None]
-    if len(known) == len(pts) and (np.diff(known) > 0).all():
-        return Timeline(_seconds(np.array(known, dtype=np.int64), float(time_base)))
+    # A frame without a time between others that have one: a packet whose header is damaged.
+    if len(known) > len(pts) / 2 and pts[0] is not None and pts[-1] is not None and (np.diff(known) > 0).all():
+        return Timeline(_seconds(np.interp(np.arange(len(pts)), numbers, known), float(time_base)))
     return Timeline(_seconds(np.arange(len(pts)), 1 / float(frame_rate)))
 
 
-def _seconds(times: NDArray[np.int64], unit_seconds: float) -> NDArray[np.float64]:
+def lost_frames(packets: Sequence[PacketFacts], promised_end: int | None) -> int:
+    """Frames that a container without times has lost, somewhere: all behind them would have wrong numbers.
+
+    Args:
+        packets: All packets of the video stream.
+        promised_end: Where the last frame should end, in units of dts; None if nothing was promised.
+    """
+    times = [packet.dts if packet.pts is None else packet.pts for packet in packets]
+    known = np.sort([time for time in times if time is not None])
+    if promised_end is None or len(known) < 2:
+        return 0
+    frame = max(1, int(np.median(np.diff(known))))
+    return max(0, (promised_end - int(known[-1])) // frame - 1)
+
+
+def nearest_frames(frame_seconds: NDArray[np.float64], seconds: ArrayLike) -> NDArray[np.int64]:
+    """Numbers of the frames that are shown nearest to some instants; of two that are as near, the earlier.
+
+    Args:
+        frame_seconds: (n,) float64, times of all frames, increasing.
+        seconds: (N,) instants in the same time.
+
+    Returns:
+        (N,) int64, -1 for instants that lie more than the usual distance of frames before the first or behind the last.
+    """
+    instants = np.asarray(seconds, dtype=np.float64).reshape(-1)
+    usual = float(np.median(np.diff(frame_seconds))) if len(frame_seconds) > 1 else np.inf
+    later = np.clip(np.searchsorted(frame_seconds, instants), 1, max(1, len(frame_seconds) - 1))
+    earlier = later - 1
+    later = np.minimum(later, len(frame_seconds) - 1)
+    is_later = frame_seconds[later] - instants < instants - frame_seconds[earlier]
+    nearest = np.where(is_later, later, earlier)
+    outside = ~((instants >= frame_seconds[0] - usual) & (instants <= frame_seconds[-1] + usual))
+    return np.where(outside, -1, nearest).astype(np.int64)
+
+
+def _seconds(times: NDArray[np.int64 | np.float64], unit_seconds: float) -> NDArray[np.float64]:
     return (times - times[0]).astype(np.float64) * unit_seconds
 
 
