@@ -39,8 +39,10 @@ def test_a_full_check_names_the_first_damaged_frame(awkward_folder: Path) -> Non
     assert look(damaged, "fast").error is None
     found = look(damaged, "full")
     assert found.error is not None
-    assert found.error.startswith("damaged at or before frame 24: ")
+    assert found.error.startswith("damaged at or before frame 25: ")
     assert (len(found.seconds), found.codec) == (60, "h264")  # the row tells what it is nevertheless
+    with real_open_video(damaged, looking.PyAVReader) as reader:
+        assert reader.read([24], size=8).shape == (1, 8, 8, 3)  # the frame before is whole
 
 
 @pytest.mark.parametrize("piece_frames", [1, 20, 1000])

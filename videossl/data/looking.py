@@ -74,7 +74,14 @@ def look(media: Media, check: Check, alive: Callable[[], None] = lambda: None) -
 
 def _decode_all(reader: VideoReader, keyframes: NDArray[np.int64], alive: Callable[[], None]) -> None:
     for piece in _pieces(keyframes, reader.num_frames):
-        reader.read(piece, size=CHECKED_SIDE)
+        try:
+            reader.read(piece, size=CHECKED_SIDE)
+        except VideoError:
+            # A decoder breaks off some frames ahead of those that it has given: alone, the good ones come.
+            for frame in piece:
+                reader.read([frame], size=CHECKED_SIDE)
+                alive()
+            raise
         alive()
 
 
