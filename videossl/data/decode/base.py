@@ -75,7 +75,8 @@ class VideoReader(ABC):
         Args:
             frames: Frame numbers, from 0 to `num_frames` - 1; at least one.
             size: Cut the centre square (side: the short side of the picture) and resize it to `size` x `size` pixels,
-                see `picture.centre_square`: the same pixels for the same picture whatever decodes. None: as stored.
+                see `picture.centre_square`. Decoders resize before or behind the conversion of colours: their pictures
+                differ by up to 2 of 255 levels in the mean. None: as stored, where they differ by less than 1.
 
         Returns:
             (N, H, W, 3) uint8, RGB.
