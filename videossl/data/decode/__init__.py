@@ -3,5 +3,6 @@
 from videossl.data.decode.base import VideoError, VideoReader
 from videossl.data.decode.decord import DecordReader
 from videossl.data.decode.pyav import PyAVReader
+from videossl.data.decode.torchcodec import TorchCodecReader
 
-__all__ = ["DecordReader", "PyAVReader", "VideoError", "VideoReader"]
+__all__ = ["DecordReader", "PyAVReader", "TorchCodecReader", "VideoError", "VideoReader"]

@@ -120,6 +120,16 @@ class AVFile:
         return self._live()[1].codec_context.name
 
     @property
+    def container(self) -> str:
+        """FFmpeg's names of the file format, for example "mov,mp4,m4a,3gp,3g2,mj2"."""
+        return self._live()[0].format.name
+
+    @property
+    def extradata(self) -> bytes | None:
+        """What the container says to the decoder before the first packet."""
+        return self._live()[1].codec_context.extradata
+
+    @property
     def reorders(self) -> bool:
         """Whether frames are shown in another order than they are decoded in."""
         return self._live()[1].codec_context.has_b_frames
@@ -155,10 +165,8 @@ class AVFile:
         """
         facts = []
         try:
-            for packet in self._demux():
-                facts.append(
-                    PacketFacts(packet.pts, packet.dts, packet.is_keyframe, packet.is_discard, packet.is_corrupt)
-                )
+            for packet in self.packets():
+                facts.append(PacketFacts.of(packet))
                 if self.is_in_memory:
                     self._packets.append(packet)
         except ffmpeg_errors() as error:
@@ -178,7 +186,7 @@ class AVFile:
             self._live()[1].codec_context.flush_buffers()
         else:
             self.open()
-            packets = self._demux()
+            packets = self.packets()
         decoder = self._live()[1].codec_context
         has_begun = False
         for packet in packets:
@@ -234,7 +242,7 @@ class AVFile:
         for timestamp in (key.pts, key.dts):
             try:
                 container.seek(timestamp, stream=stream)
-                packets = self._demux()
+                packets = self.packets()
                 first = next((packet for packet in packets if packet.is_keyframe), None)
             except ffmpeg_errors():  # a container without an index: read it from the start
                 break
@@ -243,18 +251,19 @@ class AVFile:
             if first.pts == key.pts or (first.pts < key.pts and not is_first):
                 return chain([first], packets)
         self.open()
-        return dropwhile(lambda packet: not packet.is_keyframe, self._demux())
+        return dropwhile(lambda packet: not packet.is_keyframe, self.packets())
 
-    def _demux(self) -> Iterator[Packet[VideoStream]]:
+    def packets(self) -> Iterator[Packet[VideoStream]]:
+        """Packets of the video from where the file stands."""
         container, stream = self._live()
         return (packet for packet in container.demux(stream) if packet.size)
 
 
 def ffmpeg_errors() -> tuple[type[Exception], ...]:
-    """What PyAV raises when a file cannot be read or decoded."""
+    """What PyAV raises when a file cannot be read or decoded; IndexError if damage looks like one more stream."""
     import av
 
-    return (av.error.FFmpegError, OSError, UnicodeError, ValueError)
+    return (av.error.FFmpegError, OSError, UnicodeError, ValueError, IndexError)
 
 
 def reason(error: Exception) -> str:

@@ -11,17 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videossl.data.decode.base import VideoError, VideoReader
+from videossl.data.decode.closed_groups import OpenGroupsError, frame_seconds
 from videossl.data.decode.picture import centre_square
 from videossl.data.media import Media
 from videossl.errors import UsageError
 
 
 class DecordReader(VideoReader):
-    """Reader by decord: for ordinary MP4 files with closed groups of pictures.
+    """Reader by decord: for ordinary MP4 and Matroska files with closed groups of pictures.
 
     Decord 0.6.0, its last release, gives wrong frames without saying so for open groups of pictures, intra refresh,
-    B frames in AVI, MPEG transport and program streams, and edit lists. What shows in its timestamps is refused here;
-    the rest is not seen. Choose `PyAVReader` unless you know your files.
+    B frames in AVI, MPEG transport and program streams, edit lists and more. So every file is looked into first, by
+    its packets (`closed_groups`), and refused with the reason unless it is MP4 or Matroska (or AVI with a codec that
+    has no B frames), every key frame is an IDR frame with nothing shown before it stored behind it, no frame is hidden,
+    and decord counts and times the same frames. Not seen: damage, which decord covers up with pieces of other pictures.
+    Choose `PyAVReader` unless you know your files; it is faster too.
 
     A process that holds an open decord reader must not fork: its children hang. `VideoViews` closes its readers at
     once.
@@ -47,20 +51,26 @@ class DecordReader(VideoReader):
         self._errors: tuple[type[Exception], ...] = (decord.DECORDError, RuntimeError, OSError, IndexError)
         self._video: Any = None
         try:
+            exact = frame_seconds(self.media)
             self._video = decord.VideoReader(str(self.path.absolute()), ctx=decord.cpu(0), num_threads=1)
             shown = self._video.get_frame_timestamp(range(len(self._video)))[:, 0].astype(np.float64)  # (n,)
+            problem = _wrong_times(shown, exact)
+        except OpenGroupsError as error:
+            problem = str(error)
+        except VideoError:
+            self.close()
+            raise
         except self._errors as error:
             self.close()
             raise VideoError(self.media, _reason(error)) from error
-        problem = _wrong_times(shown)
         if problem:
             self.close()
             raise VideoError(self.media, f"decord reads it wrongly ({problem}). Use videossl.data.PyAVReader.")
-        self._seconds = shown - shown[0]
+        self._seconds = shown - shown[0] if exact is None else exact
 
     @property
     def seconds(self) -> NDArray[np.float64]:
-        """(num_frames,) float64, presentation times from the first frame; increasing, in single precision."""
+        """(num_frames,) float64, presentation times from the first frame; increasing."""
         return self._seconds
 
     def read(self, frames: Sequence[int], *, size: int | None) -> NDArray[np.uint8]:
@@ -96,14 +106,19 @@ class DecordReader(VideoReader):
         self._video = None
 
 
-def _wrong_times(shown: NDArray[np.float64]) -> str:
+def _wrong_times(shown: NDArray[np.float64], exact: NDArray[np.float64] | None) -> str:
     if len(shown) == 0:
         return "no frame"
     if not np.isfinite(shown).all() or shown[0] < 0:
         return "frames before time 0: an edit list, or no timestamps"
     if (np.diff(shown) <= 0).any():
         return "times do not increase"
-    return ""
+    if exact is None:
+        return ""
+    if len(shown) != len(exact):
+        return f"{len(shown)} frames instead of {len(exact)}"
+    # Decord's times are in single precision.
+    return "" if np.allclose(shown - shown[0], exact, rtol=1e-6, atol=2e-3) else "other times than its packets tell"
 
 
 def _reason(error: Exception) -> str:

@@ -8,10 +8,14 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from av import Packet
+    from av.video.stream import VideoStream
 
 HOLE = 1.5  # a gap this many times the usual one is a hole
 
@@ -24,6 +28,11 @@ class PacketFacts(NamedTuple):
     is_key: bool
     is_hidden: bool
     is_cut_off: bool
+
+    @classmethod
+    def of(cls, packet: "Packet[VideoStream]") -> "PacketFacts":
+        """What a packet of PyAV says of itself."""
+        return cls(packet.pts, packet.dts, packet.is_keyframe, packet.is_discard, packet.is_corrupt)
 
 
 class KeyFrame(NamedTuple):
