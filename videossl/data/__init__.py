@@ -4,7 +4,7 @@ from videossl.data.augment import Augment
 from videossl.data.augment_parameters import AugmentParameters
 from videossl.data.clips import ClipError, ClipPlan, ClipPlanner
 from videossl.data.dataset import Sample, VideoViews, collate
-from videossl.data.decode import DecordReader, PyAVReader, VideoError, VideoReader
+from videossl.data.decode import DecordReader, PyAVReader, TorchCodecReader, VideoError, VideoReader
 from videossl.data.index import Video, VideoIndex
 from videossl.data.media import Media
 from videossl.data.multi_crop import CropGroup, MultiCrop
@@ -24,6 +24,7 @@ __all__ = [
     "PyAVReader",
     "Sample",
     "Source",
+    "TorchCodecReader",
     "Video",
     "VideoError",
     "VideoIndex",

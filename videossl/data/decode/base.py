@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from videossl.data.decode.timeline import nearest_frames
 from videossl.data.media import Media
 from videossl.errors import WorkError
 
@@ -84,6 +85,25 @@ class VideoReader(ABC):
         Raises:
             VideoError: A frame cannot be decoded, or there is no such frame.
         """
+
+    def read_at(self, seconds: Sequence[float], *, size: int | None) -> NDArray[np.uint8]:
+        """Pictures of the frames whose times are nearest to these.
+
+        Args:
+            seconds: Times from the first frame, as in `seconds`; at least one.
+            size: As in `read`.
+
+        Returns:
+            (N, H, W, 3) uint8, RGB.
+
+        Raises:
+            VideoError: A time lies before the first frame or behind the end of the last one; or as in `read`.
+        """
+        frames = nearest_frames(self.seconds, np.asarray(seconds, np.float64))
+        if (frames < 0).any():
+            missing = float(np.asarray(seconds)[frames < 0][0])
+            raise VideoError(self.media, f"has no frame at {missing:g} s: its last is at {self.seconds[-1]:g} s.")
+        return self.read(frames.tolist(), size=size)
 
     @abstractmethod
     def close(self) -> None:
