@@ -113,7 +113,10 @@ def test_pictures_resized_while_decoding_look_like_those_resized_afterwards(
         assert small.shape == (3, size, size, 3)
         afterwards = np.stack([centre_square(picture, size) for picture in whole])
         difference = np.abs(small.astype(int) - afterwards).mean(axis=(1, 2, 3))
-        assert difference.max() < 2.5
+        # The awkward files are test patterns with hard edges of colour; 8 pixels are a reduction by 18 and 34.
+        assert difference.max() < (2.5 if size == 8 else 1 if path == bikes else 1.25)
+        if size > 8:  # no shift of colours: rounding that leans to one side would be learnt as a property of the reader
+            assert np.abs((small.astype(int) - afterwards).mean(axis=(0, 1, 2))).max() < 0.3
 
 
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "gray", "rgb24"])

@@ -87,9 +87,9 @@ def test_what_another_reader_takes_it_reads_as_pyav_does(
             for size in (None, 64):
                 first, second = reader.read(frames, size=size), other.read(frames, size=size)
                 assert first.shape == second.shape
-                assert (
-                    np.abs(first.astype(int) - second).mean(axis=(1, 2, 3)).max() < 2.5
-                )  # 10 bits are rounded differently
+                # Test patterns with hard edges; 10 bits are converted differently by other versions of FFmpeg.
+                limit = 2.5 if "10bit" in awkward["file"] else 1 if size is None else 1.1
+                assert np.abs(first.astype(int) - second).mean(axis=(1, 2, 3)).max() < limit
     except VideoError as error:
         refusal = str(error)
     else:

@@ -1,38 +1,24 @@
-"""RGB pictures out of decoded frames: crop, resize and colours in one pass of FFmpeg's swscale."""
+"""RGB pictures out of decoded frames: crop, resize and colours by FFmpeg."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from videossl.data.decode.picture import centre_square, turned
+from videossl.data.decode.square_graph import Layout, SquareGraph
 
 if TYPE_CHECKING:
     from av import VideoFrame
-    from av.filter import Graph
     from av.video.reformatter import VideoReformatter
-
-# The same triangle filter as in `picture.centre_square`, on the planes as they are stored: colours are converted behind
-# it, on few pixels, at full chroma resolution. The last two make every processor give the same pixels.
-SCALING = "bilinear+full_chroma_int+accurate_rnd+bitexact"
 
 
 class SizeChangeError(Exception):
     """The pictures of a video change size."""
-
-
-class _Layout(NamedTuple):
-    """What a frame must have in common with the one before, so that the same filters fit."""
-
-    width: int
-    height: int
-    pixel_format: str
-    colorspace: int
-    color_range: int
 
 
 class RGBConverter:
@@ -45,8 +31,7 @@ class RGBConverter:
     def __init__(self, size: int | None) -> None:
         self.size = size
         self._reformatter: VideoReformatter | None = None
-        self._layout: _Layout | None = None
-        self._graph: Graph | None = None
+        self._graph: SquareGraph | None = None
 
     def picture(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """(H, W, 3) uint8, RGB, turned as the frame says.
@@ -68,40 +53,15 @@ class RGBConverter:
         return np.asarray(rgb.to_ndarray(), dtype=np.uint8)
 
     def _square(self, frame: VideoFrame, size: int) -> NDArray[np.uint8]:
-        from av import VideoFrame
-
-        layout = _Layout(frame.width, frame.height, frame.format.name, int(frame.colorspace), int(frame.color_range))
-        if self._graph is None or layout != self._layout:
-            self._graph, self._layout = _graph(layout, size), layout
-        self._graph.push(frame)
-        resized = self._graph.pull()
-        assert isinstance(resized, VideoFrame)
+        layout = Layout.of(frame)
+        if self._graph is None or layout != self._graph.layout:
+            self._graph = SquareGraph(layout, size)
+        resized, step = self._graph.resized(frame), self._graph.step
         picture = np.empty((3, size, size), dtype=np.uint8)
         for channel, plane in zip((1, 2, 0), resized.planes, strict=True):  # green, blue, red
             rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)
-            picture[channel] = rows[:size, :size]
+            picture[channel] = rows[: step * size : step, : step * size : step]
         return np.moveaxis(picture, 0, -1)
-
-
-def _graph(layout: _Layout, size: int) -> Graph:
-    """Filters: cut the centre square out (nothing is copied), resize it, planes of red, green and blue."""
-    import av.filter
-
-    side = min(layout.width, layout.height)
-    graph = av.filter.Graph()
-    graph.link_nodes(
-        graph.add(
-            "buffer",
-            f"video_size={layout.width}x{layout.height}:pix_fmt={layout.pixel_format}:time_base=1/1:pixel_aspect=1/1"
-            f":colorspace={layout.colorspace}:range={layout.color_range}",
-        ),
-        # exact: also at odd pixels, where the chroma of subsampled pictures is then half a chroma pixel off
-        graph.add("crop", f"{side}:{side}:{(layout.width - side) // 2}:{(layout.height - side) // 2}:exact=1"),
-        graph.add("scale", f"{size}:{size}:flags={SCALING}:threads=1"),
-        graph.add("format", "gbrp"),
-        graph.add("buffersink"),
-    ).configure()
-    return graph
 
 
 class Pictures:
