@@ -2,8 +2,10 @@
 
 Every frame carries its number as a bar code. 500 damaged files; `VIDEOSSL_DAMAGED_FILES=5000 pytest
 tests/data/test_damaged.py` tries more. What no reader can see is counted and kept small: damage within the compressed
-data of a codec without any redundancy (VP9) that still decodes, to another picture, and packets of a transport stream
-that are lost without a trace.
+data of a codec without any redundancy (VP9) that still decodes, to another picture, and pictures that are lost whole
+from a transport stream. H.264 frames up to the next key frame are then predicted from a copy of the frame before, and
+show it. Of 9,336 frames of the 500 files, 4 are such, in 3 files; in 2 of these FFmpeg marks no packet and no frame as
+corrupt, whole or unparsed (`fflags=noparse`), and gives no error.
 """
 
 import os
