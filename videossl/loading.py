@@ -95,6 +95,7 @@ def load(run: Path | str, *, device: torch.device | str = "cpu") -> WorldModel:
     except RuntimeError as error:
         reason = " ".join(str(error).split()[:30])
         raise UsageError(f"{directory.weights} is of another model than {directory.config} says: {reason}") from error
+    model.clip_frames = config.get("data", {}).get("clips", {}).get("num_frames")
     return model.to(device).eval().requires_grad_(False)
 
 

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,10 +11,14 @@ from torch import Tensor, nn
 
 from videossl.errors import UsageError
 from videossl.models.heads import MLPProjector
+from videossl.models.likelihood import fitted_concentration, log_prob
 from videossl.models.pooling import Pooling, pool, pool_frames, pooled_width
+from videossl.models.surprise import Surprise, embedded_pairs
 from videossl.models.transformer import VideoTransformer
 from videossl.transition import DiagonalGaussian, GaussianLatent, SparseGate
 from videossl.types import Embeddings
+
+UNFITTED_CONCENTRATION = 10.0  # that of a temperature of 0.1
 
 
 class WorldModel(nn.Module):
@@ -30,6 +35,10 @@ class WorldModel(nn.Module):
             cannot sample futures.
         editor: Made with the embedding and latent dimensions: (state, r) -> predicted state. None for the identity.
         pooling: How tokens become one representation: "mean", "max", "mean_max" or "last".
+
+    Attributes:
+        concentration: () float, of the density around a prediction, see `log_prob`; fitted at the end of training.
+        clip_frames: Frames of a clip in training, None where nobody said so.
     """
 
     def __init__(
@@ -50,6 +59,9 @@ class WorldModel(nn.Module):
         self.latent = latent(self.embedding_dim) if latent is not None else None
         self.latent_dim = self.latent.latent_dim if self.latent is not None else 0
         self.editor = editor(self.embedding_dim, self.latent_dim) if editor is not None else None
+        self.clip_frames: int | None = None
+        self.concentration: Tensor
+        self.register_buffer("concentration", torch.tensor(UNFITTED_CONCENTRATION))
 
     # ---- training: float pixels in, raw embeddings out ---------------------------------------------------------
 
@@ -106,14 +118,20 @@ class WorldModel(nn.Module):
         return Embeddings(representation, F.normalize(self.projector(representation), dim=-1), vectors)
 
     @torch.no_grad()
-    def sample_futures(self, frames: Tensor, *, num_samples: int, horizon: int = 1, seed: int = 0) -> Tensor:
+    def sample_futures(
+        self, frames: Tensor, *, num_samples: int, horizon: int = 1, seed: int = 0, latent: Tensor | None = None
+    ) -> Tensor:
         """Sample futures of a context: chain the transition, with a fresh r from the prior at each step.
+
+        Giving r steers: the first steps are taken with it, and only later ones draw theirs from the prior. The r that
+        `infer_latent` reads from one video asks what the same change would make of another context.
 
         Args:
             frames: Contexts (B, T, 3, H, W) uint8, or their states (B, D): `embed(frames).embedding`.
             num_samples: Futures K per context, >= 1. All K are equal if the model is deterministic.
             horizon: Steps S, >= 1; one step is the distance in time between the views in training.
             seed: Of the samples. The same seed gives the same futures, whatever was sampled before.
+            latent: r of the first step (B, R), or of the first steps (B, S', R), S' <= S. None: all from the prior.
 
         Returns:
             (B, K, S, D) float, unit norm: embeddings of possible futures.
@@ -127,14 +145,106 @@ class WorldModel(nn.Module):
                 "Ask for at least one future of one step."
             )
         state = repeat(self._state(frames), "b d -> b k d", k=num_samples)
+        given = self._given_latents(latent, num_contexts=len(state), horizon=horizon)
         generator = torch.Generator(device=state.device).manual_seed(seed)
         states = []
-        for _ in range(horizon):
-            prior = self._prior(state)
-            latent = prior.sample(generator) if prior is not None else None
-            state = self.transition(state, latent)
+        for step in range(horizon):
+            if step < len(given):
+                r: Tensor | None = repeat(given[step], "b r -> b k r", k=num_samples)
+            else:
+                prior = self._prior(state)
+                r = prior.sample(generator) if prior is not None else None
+            state = self.transition(state, r)
             states.append(state)
         return torch.stack(states, dim=2)
+
+    def _given_latents(self, latent: Tensor | None, *, num_contexts: int, horizon: int) -> Tensor:
+        """Latents that were given for the first steps, (S', B, R)."""
+        if latent is None:
+            return torch.empty(0)
+        if self.latent is None:
+            raise UsageError("this model has no latent to steer by: it was trained with model.latent null.")
+        steps = latent[:, None] if latent.ndim == 2 else latent
+        if steps.ndim != 3 or len(steps) != num_contexts or steps.shape[2] != self.latent_dim:
+            raise UsageError(
+                f"expected latent (B, R) or (B, S, R) with B = {num_contexts} and R = {self.latent_dim}, got "
+                f"{tuple(latent.shape)}."
+            )
+        if steps.shape[1] > horizon:
+            raise UsageError(
+                f"expected latents of at most horizon = {horizon} steps, got {steps.shape[1]}. Raise horizon."
+            )
+        return rearrange(steps, "b s r -> s b r")
+
+    @torch.no_grad()
+    def log_prob(self, context: Tensor, future: Tensor, *, num_samples: int = 64, seed: int = 0) -> Tensor:
+        """How likely this future is after this context, in nats relative to the uniform distribution on the sphere.
+
+        p(future | context) is the mean, over r from the prior, of a von Mises-Fisher density around the prediction
+        with that r (concentration: `concentration`). It is estimated by importance sampling with r from the posterior,
+        `log 1/K sum_k p(future | context, r_k) p(r_k | context) / q(r_k | context, future)`, which is a lower bound in
+        expectation that rises to the truth with K (arXiv:1509.00519). Exact for a deterministic model. Differences
+        between futures of one context, and a softmax over candidates, need no normalisation.
+
+        Args:
+            context: Frames (B, T, 3, H, W) uint8 or states (B, D).
+            future: The same of the futures.
+            num_samples: Draws K of r per pair, >= 1.
+            seed: Of the draws.
+
+        Returns:
+            (B,) float64; 0 is what a model that knows nothing says.
+
+        Raises:
+            UsageError: Wrong shapes or numbers, or a sparse latent: it has no prior.
+        """
+        self.check_prior()
+        return log_prob(self, self._state(context), self._state(future), num_samples=num_samples, seed=seed)
+
+    @torch.no_grad()
+    def fit_concentration(self, context: Tensor, future: Tensor) -> None:
+        """Set `concentration` to what makes observed futures most likely; contexts and futures as in `log_prob`."""
+        self.check_prior()
+        self.concentration.fill_(fitted_concentration(self, self._state(context), self._state(future)))
+
+    @torch.no_grad()
+    def surprise(
+        self,
+        video: Tensor,
+        *,
+        clip_frames: int | None = None,
+        shift: int | None = None,
+        every: int = 1,
+        num_samples: int = 64,
+        seed: int = 0,
+        batch_size: int = 64,
+    ) -> Surprise:
+        """How little each clip of a video was foreseen from the clip before it.
+
+        Args:
+            video: Frames (T, 3, H, W) uint8 of one video, at the frame rate of training.
+            clip_frames: Frames of a clip. None: as in training (`clip_frames` of a model that `videossl.load` gave).
+            shift: Frames from the start of a clip to the start of the one that is foreseen. None: `clip_frames`.
+            every: Frames from one context to the next, >= 1.
+            num_samples: As in `log_prob`.
+            seed: As in `log_prob`.
+            batch_size: Clips that are encoded at once.
+
+        Returns:
+            `Surprise`: frame numbers (n,) and nats (n,).
+
+        Raises:
+            UsageError: A video of another shape or shorter than a context and its future, or a sparse latent.
+        """
+        self.check_prior()
+        length = clip_frames or self.clip_frames
+        if length is None:
+            raise UsageError("this model does not say how long its clips were. Give clip_frames.")
+        starts, contexts, futures = embedded_pairs(
+            self, video, clip_frames=length, shift=shift or length, every=every, batch_size=batch_size
+        )
+        nats = -self.log_prob(contexts, futures, num_samples=num_samples, seed=seed)
+        return Surprise(starts + (shift or length), nats)
 
     @torch.no_grad()
     def mean_future(self, frames: Tensor) -> Tensor:
@@ -218,6 +328,11 @@ class WorldModel(nn.Module):
                 if reset is not None:
                     reset()
         return fresh
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        # Weights from before there was a density.
+        state_dict.setdefault(f"{prefix}concentration", self.concentration)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _state(self, frames_or_state: Tensor) -> Tensor:
         """Frames (B, T, 3, H, W) uint8 -> states (B, D); states pass, normalised."""

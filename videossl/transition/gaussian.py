@@ -27,6 +27,11 @@ class DiagonalGaussian(NamedTuple):
         """One reparameterised draw: mean + noise * standard deviation, (..., R)."""
         return gaussian_sample(self.mean, self.log_variance, generator=generator)
 
+    def log_prob(self, latent: Tensor) -> Tensor:
+        """Log density of r (..., R), summed over its coordinates: (...), in nats."""
+        squares = (latent - self.mean).square() * torch.exp(-self.log_variance)
+        return -0.5 * (squares + self.log_variance + math.log(2 * math.pi)).sum(-1)
+
 
 class GaussianLatent(nn.Module):
     """Posterior q(r | context, future) and prior p(r | context), diagonal Gaussians from MLPs.

@@ -1,0 +1,145 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy.integrate import quad
+from test_world_model import frames, world_model
+
+from videossl.errors import UsageError
+from videossl.models import SparseGate
+from videossl.transition.von_mises_fisher import log_normaliser, most_likely_concentration
+
+
+def unit(*shape, seed=0):
+    return F.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64), dim=-1)
+
+
+@pytest.mark.parametrize("concentration", [0.0, 0.3, 10.0, 300.0])
+@pytest.mark.parametrize("dim", [2, 3, 6, 64])
+def test_the_normaliser_is_the_mean_over_the_sphere(dim, concentration):
+    # Of the cosine c with a fixed direction, the uniform distribution has density (1 - c^2)^((D - 3) / 2); c = cos(a).
+    def mean_of(weight):
+        return quad(lambda a: weight(math.cos(a)) * math.sin(a) ** (dim - 2), 0, math.pi, epsabs=0, epsrel=1e-11)[0]
+
+    shifted = mean_of(lambda c: math.exp(concentration * (c - 1))) / mean_of(lambda _: 1.0)
+    expected = math.log(shifted) + concentration
+    assert float(log_normaliser(torch.tensor(concentration, dtype=torch.float64), dim)) == pytest.approx(
+        expected, rel=1e-8, abs=1e-10
+    )
+
+
+def test_the_density_of_a_model_integrates_to_one():
+    model = world_model(latent_dim=2)
+    model.concentration.fill_(4.0)
+    context = unit(1, 6).float()
+    anywhere = unit(20_000, 6, seed=1).float()
+    nats = model.log_prob(context.expand(len(anywhere), -1), anywhere, num_samples=32)
+    assert nats.exp().mean() == pytest.approx(1.0, abs=0.05)
+
+
+def test_importance_weights_give_what_draws_from_the_prior_give():
+    model = world_model(latent_dim=2)
+    contexts, futures = unit(5, 6).float(), unit(5, 6, seed=1).float()
+    samples = model.sample_futures(contexts, num_samples=20_000)[:, :, 0].double()
+    kappa = model.concentration.double()
+    cosines = torch.einsum("bkd,bd->bk", samples, futures.double())
+    expected = torch.logsumexp(kappa * cosines, 1) - math.log(20_000) - log_normaliser(kappa, 6)
+    torch.testing.assert_close(model.log_prob(contexts, futures, num_samples=20_000), expected, rtol=0, atol=0.05)
+
+
+def test_more_samples_raise_the_bound():
+    model = world_model(latent_dim=3)
+    contexts, futures = unit(400, 6).float(), unit(400, 6, seed=1).float()
+    few, many = (model.log_prob(contexts, futures, num_samples=k).mean() for k in (1, 64))
+    assert many > few
+
+
+def test_a_deterministic_model_has_the_density_around_its_prediction():
+    model = world_model(latent_dim=0)
+    contexts = unit(3, 6).float()
+    nats = model.log_prob(contexts, model.mean_future(contexts))
+    expected = 10 - log_normaliser(torch.tensor(10.0), 6)
+    torch.testing.assert_close(nats, expected.expand(3), rtol=0, atol=1e-5)  # predictions are of float32
+    assert (model.log_prob(contexts, -model.mean_future(contexts)) < nats).all()
+
+
+def test_the_concentration_of_a_known_density_is_found():
+    generator = torch.Generator().manual_seed(0)
+    # Rejection sampling of the cosine on the sphere in three dimensions, where it has a closed form.
+    uniform = torch.rand(20_000, generator=generator, dtype=torch.float64)
+    kappa = 25.0
+    cosines = 1 + torch.log(uniform + (1 - uniform) * math.exp(-2 * kappa)) / kappa
+    found = most_likely_concentration(cosines[:, None], torch.zeros(20_000, 1), 3)
+    assert found == pytest.approx(kappa, rel=0.03)
+
+
+def test_a_fitted_concentration_makes_observed_futures_more_likely():
+    model = world_model()
+    contexts = unit(50, 6).float()
+    futures = F.normalize(model.sample_futures(contexts, num_samples=1)[:, 0, 0] + 0.1 * unit(50, 6).float(), dim=-1)
+    before = model.log_prob(contexts, futures).mean()
+    model.fit_concentration(contexts, futures)
+    assert model.concentration > 10
+    assert model.log_prob(contexts, futures).mean() > before
+    assert model.state_dict()["concentration"] == model.concentration
+
+
+def test_weights_without_a_concentration_can_be_loaded():
+    model = world_model()
+    weights = model.state_dict()
+    del weights["concentration"]
+    model.load_state_dict(weights)
+
+
+def test_a_given_latent_steers_the_first_steps():
+    model = world_model()
+    contexts, futures = frames(2, seed=1), frames(2, seed=2)
+    r = model.infer_latent(contexts, futures)
+    steered = model.sample_futures(contexts, num_samples=3, horizon=2, latent=r)
+    expected = model.transition(model.embed(contexts).embedding, r)
+    torch.testing.assert_close(steered[:, :, 0], expected[:, None].expand(-1, 3, -1))
+    assert not torch.allclose(steered[:, 0, 1], steered[:, 1, 1])  # the second step is drawn
+    both = model.sample_futures(contexts, num_samples=3, horizon=2, latent=torch.stack([r, r], 1))
+    torch.testing.assert_close(both[:, 0, 1], model.transition(expected, r))
+
+
+@pytest.mark.parametrize("shape", [(2, 4), (3, 3), (2, 3, 3), (3,)])
+def test_latents_of_another_shape_are_refused(shape):
+    with pytest.raises(UsageError, match="expected latent"):
+        world_model().sample_futures(frames(2), num_samples=1, horizon=2, latent=torch.zeros(shape))
+
+
+def test_a_model_without_a_latent_cannot_be_steered():
+    with pytest.raises(UsageError, match="no latent to steer by"):
+        world_model(latent_dim=0).sample_futures(frames(2), num_samples=1, latent=torch.zeros(2, 3))
+
+
+def test_surprise_is_the_negative_log_density_of_each_clip_after_the_one_before_it():
+    model = world_model()
+    video = frames(1, 20)[0]
+    surprise = model.surprise(video, clip_frames=4, every=3)
+    assert surprise.frames.tolist() == [4, 7, 10, 13, 16]
+    clips = [video[start : start + 4] for start in (6, 10)]
+    third = -model.log_prob(clips[0][None], clips[1][None])
+    model_again = model.surprise(video[6:14], clip_frames=4)
+    torch.testing.assert_close(model_again.nats, third)
+
+
+@pytest.mark.parametrize(
+    ("video", "options", "message"),
+    [
+        (torch.zeros(7, 3, 8, 8, dtype=torch.uint8), {"clip_frames": 4}, "need 8 frames, got a video of 7"),
+        (torch.zeros(1, 9, 3, 8, 8, dtype=torch.uint8), {"clip_frames": 4}, "expected a video of shape"),
+        (torch.zeros(9, 3, 8, 8, dtype=torch.uint8), {}, "Give clip_frames"),
+        (torch.zeros(9, 3, 8, 8, dtype=torch.uint8), {"clip_frames": 4, "every": 0}, "at least 1"),
+    ],
+)
+def test_a_video_that_cannot_be_looked_at_is_refused(video, options, message):
+    with pytest.raises(UsageError, match=message):
+        world_model().surprise(video, **options)
+
+
+def test_a_sparse_latent_has_no_density_yet():
+    with pytest.raises(UsageError, match="sparse"):
+        world_model(latent=SparseGate).log_prob(frames(2), frames(2))

@@ -1,0 +1,53 @@
+"""How likely a given future is: the density of a world model over the embeddings that may follow."""
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from einops import repeat
+from torch import Tensor
+
+from videossl.errors import UsageError
+from videossl.transition.von_mises_fisher import log_normaliser, most_likely_concentration
+
+if TYPE_CHECKING:
+    from videossl.models.world_model import WorldModel
+
+
+def log_prob(model: "WorldModel", states: Tensor, futures: Tensor, *, num_samples: int, seed: int) -> Tensor:
+    """Importance-weighted log density of futures given states, see `WorldModel.log_prob`: (B, D), (B, D) -> (B,)."""
+    cosines, log_weights = _weighted_cosines(model, states, futures, num_samples=num_samples, seed=seed)
+    kappa = model.concentration.double()
+    return torch.logsumexp(kappa * cosines + log_weights, dim=1) - log_normaliser(kappa, model.embedding_dim)
+
+
+def fitted_concentration(
+    model: "WorldModel", states: Tensor, futures: Tensor, *, num_samples: int = 16, seed: int = 0
+) -> float:
+    """The concentration under which these futures (B, D) are most likely after these states (B, D)."""
+    cosines, log_weights = _weighted_cosines(model, states, futures, num_samples=num_samples, seed=seed)
+    return most_likely_concentration(cosines, log_weights, model.embedding_dim)
+
+
+def _weighted_cosines(
+    model: "WorldModel", states: Tensor, futures: Tensor, *, num_samples: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Cosines (B, K) of the futures with predictions whose r was inferred, and the log weight of each prediction.
+
+    The weight is p(r | state) / q(r | state, future) / K.
+    """
+    if num_samples < 1:
+        raise UsageError(f"expected num_samples >= 1, got {num_samples}.")
+    if len(states) != len(futures):
+        raise UsageError(f"expected a future for each context, got {len(states)} contexts and {len(futures)} futures.")
+    if model.latent is None:
+        cosines = (model.transition(states, None).double() * futures.double()).sum(-1)
+        return cosines[:, None], torch.zeros_like(cosines)[:, None]
+    posterior, prior = model.latent_distributions(
+        *(repeat(each, "b d -> b k d", k=num_samples) for each in (states, futures))
+    )
+    latent = posterior.sample(torch.Generator(device=states.device).manual_seed(seed))
+    predicted = model.transition(repeat(states, "b d -> b k d", k=num_samples), latent)
+    cosines = (predicted.double() * futures[:, None].double()).sum(-1)
+    log_weights = prior.log_prob(latent).double() - posterior.log_prob(latent).double()
+    return cosines, log_weights - math.log(num_samples)

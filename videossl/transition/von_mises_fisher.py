@@ -1,0 +1,62 @@
+"""The von Mises-Fisher density: how likely an embedding of unit norm is, given the predicted one.
+
+A contrastive loss at temperature tau is the likelihood of this density with concentration 1/tau where the embeddings of
+the futures are uniform on the sphere (arXiv:2102.08850, theorem 2), so a model that was trained by one already is a
+density. Values are in nats over knowing nothing: log of the density relative to the uniform distribution on the sphere.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def log_normaliser(concentration: Tensor, embedding_dim: int) -> Tensor:
+    """Log of the mean of exp(concentration * cosine) over the unit sphere.
+
+    `log 0F1(; D/2; concentration^2 / 4)`, summed term by term (all are positive) in float64.
+
+    Args:
+        concentration: (...), >= 0 and at most 10,000.
+        embedding_dim: Dimension D >= 2 of the space around the sphere.
+
+    Returns:
+        (...) float64: 0 for concentration 0.
+
+    Raises:
+        ValueError: A concentration or dimension out of range.
+    """
+    kappa = torch.as_tensor(concentration).double()
+    if embedding_dim < 2 or not bool(((kappa >= 0) & (kappa <= 10_000)).all()):
+        raise ValueError(
+            f"expected embedding_dim >= 2 and a concentration within 0 and 10,000, got {embedding_dim} and "
+            f"{kappa.tolist()}."
+        )
+    # The largest term is below kappa / 2; the terms fall off like a Gaussian of width sqrt(kappa) around it.
+    largest = float(kappa.max()) / 2
+    terms = torch.arange(math.ceil(largest + 20 * math.sqrt(largest) + 60), dtype=torch.float64, device=kappa.device)
+    half = embedding_dim / 2
+    fixed = math.lgamma(half) - torch.lgamma(terms + half) - torch.lgamma(terms + 1)
+    # xlogy: the first term is 1 also where the concentration is 0.
+    return torch.logsumexp(2 * torch.xlogy(terms, kappa[..., None] / 2) + fixed, dim=-1)
+
+
+def most_likely_concentration(cosines: Tensor, log_weights: Tensor, embedding_dim: int) -> float:
+    """The concentration under which observed futures are most likely, given predictions with weights.
+
+    Args:
+        cosines: (n, K), cosines of K predictions with the observed future of each of n contexts.
+        log_weights: (n, K), log of each prediction's weight; equal ones have -log K.
+        embedding_dim: D.
+
+    Returns:
+        Within 0.1 and 2,000, to a part in a hundred.
+    """
+    cosines, weights = cosines.double(), log_weights.double()
+    candidates = torch.logspace(math.log10(0.1), math.log10(2000), 1000, dtype=torch.float64)
+    normalisers = log_normaliser(candidates, embedding_dim)
+    values = [
+        (torch.logsumexp(kappa * cosines + weights, dim=1) - normaliser).mean()
+        for kappa, normaliser in zip(candidates.tolist(), normalisers, strict=True)
+    ]
+    return float(candidates[int(torch.stack(values).argmax())])
