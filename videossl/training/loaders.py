@@ -99,6 +99,11 @@ def heldout_loader(
     return DataLoader(views, batch_sampler=shares, num_workers=0, collate_fn=collate)
 
 
+def first_batches(views: VideoViews, training: TrainingSettings) -> DataLoader[Sample]:
+    """The first views to train on, for a look at them after the training."""
+    return DataLoader(views, batch_size=training.batch_size, num_workers=0, collate_fn=collate)
+
+
 def heldout_shares(num_videos: int, *, batch_size: int, rank: int, world_size: int) -> list[list[int]]:
     """Videos of every batch of one process: each is looked at by one process, or it would be a negative of itself.
 

@@ -35,8 +35,9 @@ from videossl.training.callbacks import (
     progress_callback,
 )
 from videossl.training.checkpoint import Checkpoint
+from videossl.training.density import fit_concentration
 from videossl.training.environment import environment
-from videossl.training.loaders import has_heldout_loss, heldout_loader, train_loader
+from videossl.training.loaders import first_batches, has_heldout_loss, heldout_loader, train_loader
 from videossl.training.metrics_file import continued_csv_logger
 from videossl.training.pretraining import Pretraining
 from videossl.training.rehearsal import rehearse
@@ -195,6 +196,7 @@ def pretrain(
             f"Go on with: videossl pretrain --config {run.config} --ckpt last"
         ) from None
     if trainer.is_global_zero:
+        fit_concentration(module, heldout_batches or first_batches(train_views, training))
         weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
         with replacing(run.weights) as temporary:
             save_file(weights, temporary)
