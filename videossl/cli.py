@@ -1,6 +1,7 @@
 """`videossl <verb>`: one typed function per verb; its signature is the schema of options and configs."""
 
 import difflib
+import errno
 import os
 import shutil
 import sys
@@ -13,7 +14,7 @@ import yaml
 from videossl import __version__
 from videossl.data import Augment, PyAVReader, VideoReader
 from videossl.data.settings import DataSettings
-from videossl.data.sources import absolute_videos
+from videossl.data.sources import VideoSet, absolute_videos
 from videossl.errors import UsageError, WorkError
 from videossl.files import check_output
 from videossl.loading import usable
@@ -26,7 +27,7 @@ from videossl.training.settings import TrainingSettings
 
 def index(
     *,
-    videos: str,
+    videos: str | VideoSet | list[str | VideoSet],
     out: Path,
     check: Literal["fast", "full"] = "fast",
     workers: int | None = None,
@@ -39,7 +40,7 @@ def index(
     in place of the videos. Exit code 1 if no video can be read.
 
     Args:
-        videos: Folder tree of videos, one file, a list or table of paths, tar shards, a URL, or an index.
+        videos: Folder tree of videos, one file, a list or table of paths, tar shards, a URL, an index, or several sets.
         out: Parquet file to write: one row a video, with the cause in the column `error` where it cannot be read.
         check: "fast": every packet is read and the first picture is decoded. "full": every picture is decoded, and the
             first that is damaged is reported.
@@ -154,7 +155,7 @@ def evaluate(
 def extract(
     *,
     run: Path,
-    videos: str,
+    videos: str | VideoSet | list[str | VideoSet],
     out: Path,
     level: Literal["frame", "clip", "video"] = "frame",
     batch_size: int = 64,
@@ -165,7 +166,7 @@ def extract(
 
     Args:
         run: Run directory of the model.
-        videos: Folder tree of videos, one file, a list or table of paths, tar shards, a URL, or an index.
+        videos: Folder tree of videos, one file, a list or table of paths, tar shards, a URL, an index, or several sets.
         out: Folder for the Parquet files.
         level: One row per frame, per clip or per video.
         batch_size: Clips per pass of the encoder.
@@ -183,7 +184,7 @@ def extract(
 
 def cache(
     *,
-    videos: str,
+    videos: str | VideoSet | list[str | VideoSet],
     out: Path,
     frame_size: int,
     target_fps: float | None = None,
@@ -240,6 +241,10 @@ VERBS: dict[str, tuple[Callable[..., int | None], str]] = {
     "report": (report, "make one HTML page of a run"),
     "cache": (cache, "decode and resize videos once, for training that reads them often"),
 }
+
+
+# What a user can see to, whatever was being read or written when it came up.
+NO_ROOM_OR_RIGHT = frozenset({errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS})
 
 
 def bench_parser() -> Parser:
@@ -376,6 +381,12 @@ def _dispatch(args: list[str]) -> int:
     except (UsageError, WorkError) as error:
         print(f"{Parser.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in NO_ROOM_OR_RIGHT:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"{Parser.command}: cannot be written or read: {where}{error.strerror}", file=sys.stderr)
+        return WorkError.exit_code
     except KeyboardInterrupt:
         print(f"{Parser.command}: interrupted", file=sys.stderr)
         return 1

@@ -1,8 +1,10 @@
 """Folders, files and lists of videos; wrong ones get one clear line."""
 
+import errno
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,6 +86,40 @@ def test_what_is_no_file_is_listed_and_never_opened(tmp_path: Path) -> None:
     assert "none of the 2 videos of" in said(tmp_path)
     with pytest.raises(VideoError, match="is a device"):
         open_video(Media("/dev/null"), PyAVReader)
+
+
+def test_links_in_a_circle_and_names_that_are_not_utf8_are_found_with_their_cause(tmp_path: Path) -> None:
+    (tmp_path / "0.mp4").write_bytes(b"")
+    (tmp_path / "a.mp4").symlink_to("b.mp4")
+    (tmp_path / "b.mp4").symlink_to("a.mp4")
+    (tmp_path / os.fsdecode(b"z\xff.mp4")).write_bytes(b"")
+    found = {source.name: source.error for source in find_videos(tmp_path)}
+    assert found == {
+        "0.mp4": None,
+        "a.mp4": "is a link that leads back to itself.",
+        "b.mp4": "is a link that leads back to itself.",
+        "z\\udcff.mp4": "has a name that is not UTF-8. Rename it.",
+    }
+
+
+def test_folders_that_cannot_be_listed_are_found_with_their_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("closed", "open"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "0.mp4").write_bytes(b"")
+    scandir = os.scandir
+
+    def without_right(path: Path) -> Any:  # rights do not hold root back, and tests may be run by root
+        if path.name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", without_right)
+    found = [(source.name, source.error) for source in find_videos(tmp_path)]
+    assert found == [("closed", "is a folder that cannot be listed: Permission denied."), ("open/0.mp4", None)]
+    with pytest.raises(UsageError, match="cannot be listed: Permission denied"):
+        find_videos(tmp_path / "closed")
 
 
 def test_a_single_file_is_one_video(tmp_path: Path) -> None:

@@ -89,6 +89,16 @@ def test_lists_tables_shards_and_robots_are_read_behind_urls_too(tmp_path: Path,
     assert codes(robots[4]) == [200 + frame for frame in range(12)]
 
 
+def test_a_table_that_lies_in_no_folder_of_its_store_is_read() -> None:
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("/table.csv", b"path,label\nclips/0.mp4,a\n")
+    try:
+        (found,) = find_videos("memory://table.csv")
+    finally:
+        memory.rm("/table.csv")
+    assert (found.media.path, found.label) == ("memory:///clips/0.mp4", "a")
+
+
 def test_what_is_not_there_is_said_in_one_line(tmp_path: Path, bucket: str) -> None:
     upload_to = fsspec.filesystem("memory")
     upload_to.pipe_file("/bucket/broken.mp4", b"no video")

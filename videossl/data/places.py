@@ -1,5 +1,6 @@
 """Files and folders, on this machine or behind a URL (fsspec), with the same few questions to both."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -126,22 +127,33 @@ class LocalPlace:
         if real in visited:
             return
         visited.add(real)
-        with os.scandir(folder) as entries:
-            found = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted(
+                    (entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name
+                )
+        except OSError as error:
+            if folder == self.path:
+                raise UsageError(f"the folder {folder} cannot be listed: {error.strerror}.") from error
+            relative = PurePosixPath(folder.relative_to(self.path).as_posix())
+            yield Found(relative, str(folder), f"is a folder that cannot be listed: {error.strerror}.", is_folder=True)
+            return
         for entry in found:
             path = Path(entry.path)
             relative = PurePosixPath(path.relative_to(self.path).as_posix())
             if entry.is_symlink():
-                target = path.resolve()
+                target = Path(os.path.realpath(path))  # not resolve(): it raises where links go round in circles
                 if not any(target.is_relative_to(home) for home in homes):
                     kind = "folder" if target.is_dir() else "file"
                     error = f"is a link to a {kind} outside of {self.path}; give that {kind} itself, or a list."
                     yield Found(relative, entry.path, error, is_folder=kind == "folder")
                     continue
-            if entry.is_dir():
+            # An entry knows without asking the disk, but raises of a link that goes round in circles.
+            if path.is_dir() if entry.is_symlink() else entry.is_dir():
                 yield from self._walk(path, homes, visited)
             else:
-                yield Found(relative, entry.path, None if entry.is_file() else why_no_file(path))
+                is_plain = entry.is_file(follow_symlinks=False)
+                yield Found(relative, entry.path, None if is_plain else why_no_file(path))
 
 
 def why_no_file(path: Path) -> str | None:
@@ -149,7 +161,9 @@ def why_no_file(path: Path) -> str | None:
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        return "is a link to nothing." if path.is_symlink() else f"cannot be opened: {error.strerror}."
+        if path.is_symlink() and error.errno in (errno.ENOENT, errno.ELOOP):
+            return "is a link to nothing." if error.errno == errno.ENOENT else "is a link that leads back to itself."
+        return f"cannot be opened: {error.strerror}."
     if stat.S_ISREG(mode):
         return None
     return next((f"is {kind}, not a file." for is_kind, kind in KINDS.items() if is_kind(mode)), "is not a file.")
@@ -192,7 +206,8 @@ class RemotePlace:
     @property
     def parent(self) -> Place:
         """The folder in which it lies."""
-        return RemotePlace(self.address.rsplit("/", 1)[0])
+        protocol, path = self.address.split("://", 1)
+        return RemotePlace(f"{protocol}://{path.rpartition('/')[0]}")
 
     def at(self, path: str) -> Place:
         """Another place by its path from here, by its absolute path, or by its URL."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from videossl.data.decode.base import VideoReader
 from videossl.data.sources import find_videos
+from videossl.data.sources.mixing import Videos
 from videossl.data.store import write_store
 from videossl.data.stored import MARKER, is_store
 from videossl.errors import UsageError
@@ -16,7 +17,7 @@ FAILURES_SHOWN = 10
 
 
 def cache_videos(
-    videos: Path | str,
+    videos: Videos,
     out: Path,
     *,
     reader: type[VideoReader],

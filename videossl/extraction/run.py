@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from videossl.data import VideoIndex
+from videossl.data.sources.mixing import Videos
 from videossl.extraction.extract import FAILURES, extract
 from videossl.extraction.levels import Level
 from videossl.loading import load, load_data_settings
@@ -14,7 +15,7 @@ FAILURES_SHOWN = 5
 
 
 def extract_run(
-    run: Path, *, videos: Path | str, out: Path, level: Level = "frame", batch_size: int = 64, device: str = "cpu"
+    run: Path, *, videos: Videos, out: Path, level: Level = "frame", batch_size: int = 64, device: str = "cpu"
 ) -> int:
     """Embed videos with the model of a run: reader, frame size, clip length and stride are those of its training.
 

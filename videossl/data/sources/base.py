@@ -105,6 +105,11 @@ def has_suffix(path: str, suffixes: frozenset[str]) -> bool:
     return Path(path).suffix.lower() in suffixes
 
 
+def escaped(text: str) -> str:
+    """Text without bytes that are not UTF-8: file names may have them, and Python keeps them as surrogates."""
+    return text.encode("utf-8", errors="backslashreplace").decode("utf-8")
+
+
 def check_names(sources: Sequence[Source], where: str) -> None:
     """Refuse videos that have the same name.
 

@@ -1,10 +1,20 @@
 """Find the videos that a user means."""
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from videossl.data.media import Media
 from videossl.data.places import Found, LocalPlace, Place, place_of, why_no_file
-from videossl.data.sources.base import IMAGE_SUFFIXES, SUFFIXES, Columns, Source, VideoSet, check_names, has_suffix
+from videossl.data.sources.base import (
+    IMAGE_SUFFIXES,
+    SUFFIXES,
+    Columns,
+    Source,
+    VideoSet,
+    check_names,
+    escaped,
+    has_suffix,
+)
 from videossl.data.sources.folder import in_folder, nothing_found
 from videossl.data.sources.frames import in_frame_folders
 from videossl.data.sources.lerobot import in_lerobot, is_lerobot
@@ -45,7 +55,7 @@ def find_videos(videos: Videos) -> list[Source]:
         sets = read_mix(place_of(sets[0].videos))
     parts = []
     for one in sets:
-        sources = _in_set(one)
+        sources = [_in_utf8(source) for source in _in_set(one)]
         usable = [source for source in sources if source.error is None]
         if not usable:
             first = sources[0]
@@ -73,6 +83,18 @@ def _in_set(one: VideoSet) -> list[Source]:
         form, sources = _in_folder(place, one) if kind == "folder" else _in_file(place, one)
     _check_options(one, form, sources)
     return sources
+
+
+def _in_utf8(source: Source) -> Source:
+    """Refuse a name that is not UTF-8: no table holds it, not every terminal prints it. Its odd bytes are escaped."""
+    try:
+        f"{source.name}{source.media.path}{source.label}{source.group}".encode()
+    except UnicodeEncodeError:
+        path, name, group = (escaped(text) for text in (source.media.path, source.name, source.group))
+        label = None if source.label is None else escaped(source.label)
+        error = source.error or "has a name that is not UTF-8. Rename it."
+        return replace(source, media=replace(source.media, path=path), name=name, label=label, group=group, error=error)
+    return source
 
 
 def _in_folder(root: Place, one: VideoSet) -> tuple[str, list[Source]]:
