@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -50,3 +52,31 @@ def test_no_room_and_no_right_are_one_line(
     assert command("index", "--videos", table.parent, "--out", tmp_path / "index.parquet", "--workers", 1) == 1
     said = capsys.readouterr().err.strip().splitlines()
     assert said[-1] == f"videossl index: cannot be written or read: index.parquet: {os.strerror(number)}"
+
+
+def test_overwriting_a_store_deletes_its_own_files_only_and_never_its_videos(table: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    made = ("cache", "--videos", table.parent / "0.mp4", "--out", store, "--frame_size", 16)
+    assert command(*made) == 0
+    (store / "notes.txt").write_text("mine")
+    assert command(*made, "--overwrite", "true") == 0
+    assert (store / "notes.txt").read_text() == "mine"
+    of_itself = ("cache", "--videos", store, "--out", store, "--frame_size", 16)
+    for options in ((), ("--overwrite", "true")):
+        assert command(*of_itself, *options) == 2
+    assert len(VideoIndex.build(store, check="full", heldout_share=0).readable) == 1
+
+
+def test_a_store_that_is_being_written_is_not_overwritten(table: Path, tmp_path: Path) -> None:
+    made = ("cache", "--videos", table.parent / "0.mp4", "--out", tmp_path / "store", "--frame_size", 16)
+    assert command(*made) == 0
+    code = (
+        "import fcntl, sys; lock = open(sys.argv[1], 'w'); fcntl.lockf(lock, fcntl.LOCK_EX); print(flush=True); input()"
+    )
+    writer = [sys.executable, "-c", code, str(tmp_path / "store" / ".lock")]
+    with subprocess.Popen(writer, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        assert command(*made, "--overwrite", "true") == 2
+        other.communicate("\n")
+    assert len(find_videos(tmp_path / "store")) == 1

@@ -132,11 +132,11 @@ class LocalPlace:
                 found = sorted(
                     (entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name
                 )
-        except OSError as error:
+        except OSError as closed:
             if folder == self.path:
-                raise UsageError(f"the folder {folder} cannot be listed: {error.strerror}.") from error
+                raise UsageError(f"the folder {folder} cannot be listed: {closed.strerror}.") from closed
             relative = PurePosixPath(folder.relative_to(self.path).as_posix())
-            yield Found(relative, str(folder), f"is a folder that cannot be listed: {error.strerror}.", is_folder=True)
+            yield Found(relative, str(folder), f"is a folder that cannot be listed: {closed.strerror}.", is_folder=True)
             return
         for entry in found:
             path = Path(entry.path)

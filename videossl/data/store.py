@@ -15,6 +15,7 @@ from videossl.data.fingerprint import fingerprints
 from videossl.data.sources import Source
 from videossl.data.store_writer import Decoder, Writer
 from videossl.data.stored import (
+    FRAMES_SUFFIX,
     JOURNAL,
     MARKER,
     VERSION,
@@ -26,6 +27,9 @@ from videossl.errors import UsageError, WorkError
 from videossl.files import replacing
 from videossl.progress import progress
 from videossl.types import Failure
+
+LOCK = ".lock"
+UNREADABLE = "unreadable.csv"
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def write_store(
     """
     settings = {"frame_size": frame_size, "target_fps": target_fps}
     out.mkdir(parents=True, exist_ok=True)
-    with _alone(out):
+    with alone(out):
         _check_settings(out, settings)
         names = [source.name for source in sources]
         journal = {entry["name"]: entry for entry in read_journal(out)}
@@ -152,9 +156,26 @@ def _in_threads(
             raise
 
 
+def delete_store(out: Path) -> None:
+    """Delete the files of a store and nothing else that lies in its folder.
+
+    Raises:
+        UsageError: Another process writes it.
+    """
+    with alone(out):
+        for pattern in (MARKER, JOURNAL, UNREADABLE, f"frames-*{FRAMES_SUFFIX}"):
+            for path in out.glob(pattern):
+                path.unlink()
+
+
 @contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    with (out / ".lock").open("w") as lock:
+def alone(out: Path) -> Iterator[None]:
+    """Keep other processes from writing this store.
+
+    Raises:
+        UsageError: One does so already.
+    """
+    with (out / LOCK).open("w") as lock:
         try:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock: processes that decode would inherit it
         except OSError as error:
@@ -188,9 +209,9 @@ def _write_journal(out: Path, entries: list[dict[str, Any]]) -> None:
 
 def _write_failures(out: Path, failures: Sequence[Failure]) -> None:
     if not failures:
-        (out / "unreadable.csv").unlink(missing_ok=True)
+        (out / UNREADABLE).unlink(missing_ok=True)
         return
-    with replacing(out / "unreadable.csv") as temporary, temporary.open("w", newline="") as file:
+    with replacing(out / UNREADABLE) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["video", "cause"])
         writer.writerows([failure.video, failure.cause] for failure in failures)

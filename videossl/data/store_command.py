@@ -1,14 +1,13 @@
 """`videossl cache`: decode and resize videos once, and say what was written."""
 
 import os
-import shutil
 import time
 from pathlib import Path
 
 from videossl.data.decode.base import VideoReader
 from videossl.data.sources import find_videos
 from videossl.data.sources.mixing import Videos
-from videossl.data.store import write_store
+from videossl.data.store import LOCK, delete_store, write_store
 from videossl.data.stored import MARKER, is_store
 from videossl.errors import UsageError
 from videossl.files import check_output
@@ -45,9 +44,15 @@ def cache_videos(
     if deadline_seconds is not None and not deadline_seconds > 0:
         raise UsageError(f"expected deadline_seconds above 0 (or null, for no deadline), got {deadline_seconds}.")
     sources = find_videos(videos)
+    inside = [one.name for one in sources if any(one.path.is_relative_to(at) for at in (out.absolute(), out.resolve()))]
+    if inside:
+        raise UsageError(
+            f"{out} holds the videos, for example {inside[0]}, and would be overwritten. Choose another --out."
+        )
     if overwrite or not is_store(out):
-        check_output(out, overwrite=overwrite, marks=(MARKER, ".lock"))
-        shutil.rmtree(out, ignore_errors=True)
+        check_output(out, overwrite=overwrite, marks=(MARKER, LOCK))
+        if out.exists():
+            delete_store(out)
     began = time.monotonic()
     stored = write_store(
         sources,
