@@ -54,6 +54,17 @@ def test_no_room_and_no_right_are_one_line(
     assert said[-1] == f"videossl index: cannot be written or read: index.parquet: {os.strerror(number)}"
 
 
+def test_a_folder_that_cannot_be_written_is_known_before_any_video_is_looked_into(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(**kwargs: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(kwargs["dir"]))
+
+    monkeypatch.setattr("videossl.data.index_command.tempfile.TemporaryFile", refused)
+    assert command("index", "--videos", table.parent, "--out", tmp_path / "index.parquet") == 1
+    assert capsys.readouterr().err == f"videossl index: cannot be written or read: {tmp_path}: Permission denied\n"
+
+
 def test_overwriting_a_store_deletes_its_own_files_only_and_never_its_videos(table: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     made = ("cache", "--videos", table.parent / "0.mp4", "--out", store, "--frame_size", 16)

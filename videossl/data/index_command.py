@@ -1,6 +1,7 @@
 """`videossl index`: make or update the index of videos, and say what was found."""
 
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -46,6 +47,9 @@ def index_videos(
         raise UsageError(f"{out} exists and is no index of videos. Choose another --out.")
     if workers is not None and workers < 1:
         raise UsageError(f"expected at least 1 of --workers, got {workers}.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=out.parent):  # hours of looking must not end with a folder that is read-only
+        pass
     unfinished = out.with_name(f"{out.name}.unfinished")
     began = time.monotonic()
     index = VideoIndex.build(
