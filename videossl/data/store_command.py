@@ -72,5 +72,6 @@ def cache_videos(
     if stored.failures:
         share = f"{len(stored.failures)} of {len(sources)} videos"
         print(f"{share} could not be read whole and are not in it: all are listed in {out / 'unreadable.csv'}")
-    print(f"next: videossl pretrain --config ... --data.videos {out} --data.frame_size {frame_size}")
+    if stored.num_videos:
+        print(f"next: videossl pretrain --config ... --data.videos {out} --data.frame_size {frame_size}")
     return 1 if stored.failures else 0
