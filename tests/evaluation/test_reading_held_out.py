@@ -70,7 +70,7 @@ def index(num_heldout: int = 10) -> VideoIndex:
 
 
 def read(videos=None, planner=PLANNER, **options):
-    return read_held_out(videos or index(), planner, PaintedReader, frame_size=8, **options)
+    return read_held_out(videos or index(), planner, PaintedReader, frame_size=8, isolate=False, **options)
 
 
 def test_no_training_video_is_opened():

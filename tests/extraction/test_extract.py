@@ -1,4 +1,7 @@
 import csv
+import os
+import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -205,3 +208,21 @@ class Broken(GreyLevel):
 def test_embeddings_that_are_no_numbers_are_failed_work(videos: Path, tmp_path: Path) -> None:
     with pytest.raises(WorkError, match="not finite"):
         extracted(videos, tmp_path, Broken())
+
+
+class Crashing(PyAVReader):
+    """Takes its process down in one video, from frame 4 on."""
+
+    def read(self, frames: Sequence[int], *, size: int | None) -> np.ndarray:
+        if self.path.name == "a.mp4" and max(frames) > 4:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super().read(frames, size=size)
+
+
+def test_a_decoder_that_crashes_costs_its_video_only(videos: Path, tmp_path: Path) -> None:
+    done, table = extracted(videos, tmp_path, reader=Crashing)
+    assert [(failure.video, failure.cause) for failure in done.failures] == [
+        ("long/a.mp4", "its decoder crashed (SIGSEGV)")
+    ]
+    assert set(table.video) == set(LENGTHS) - {"long/a.mp4"}
+    assert "long/a.mp4" in (tmp_path / "_failures.csv").read_text()

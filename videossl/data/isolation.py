@@ -77,16 +77,20 @@ class Isolated:
         self.deadline_seconds = deadline_seconds
         self._forget()
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: Any, times_longer: int = 1) -> Any:
         """`function(*arguments)`; what it raises is raised here.
+
+        Args:
+            *arguments: Of the function.
+            times_longer: This call may take so many times the deadline.
 
         Raises:
             ChildDiedError: The call crashed its process, or took longer than the deadline.
             WorkError: No process can be forked.
         """
-        return self.use(copy.deepcopy, *arguments)
+        return self.use(copy.deepcopy, *arguments, times_longer=times_longer)
 
-    def use(self, then: Callable[[Any], Any], *arguments: Any) -> Any:
+    def use(self, then: Callable[[Any], Any], *arguments: Any, times_longer: int = 1) -> Any:
         """`then(function(*arguments))`, where arrays are not copied on their way to `then`, which must not keep them.
 
         Raises:
@@ -96,7 +100,7 @@ class Isolated:
             self._forget()  # the process of our parent is not ours to talk to
         with self._calling:
             try:
-                return then(self._call(arguments))
+                return then(self._call(arguments, times_longer))
             except BaseException as error:
                 if not isinstance(error, Exception):
                     self._end()  # Ctrl-C came in the middle: its answer would be taken for that of the next call
@@ -119,8 +123,9 @@ class Isolated:
         self._calling = threading.Lock()
         self._child: _Child | None = None
 
-    def _call(self, arguments: tuple[Any, ...]) -> Any:
-        message = pickle.dumps(arguments, protocol=5)
+    def _call(self, arguments: tuple[Any, ...], times_longer: int) -> Any:
+        deadline = None if self.deadline_seconds is None else times_longer * self.deadline_seconds
+        message = pickle.dumps((deadline, arguments), protocol=5)
         for is_last in (False, True):
             child = self._live_child()
             try:
@@ -128,7 +133,7 @@ class Isolated:
             except OSError:
                 self._end()  # died before it heard of this call
                 continue
-            if not child.answers_within(self.deadline_seconds):
+            if not child.answers_within(deadline):
                 self._end()
                 raise ChildDiedError(HUNG)
             try:
@@ -147,7 +152,7 @@ class Isolated:
         if self._child is not None and self._child.has_ended():
             self._end()  # between two calls: nobody's fault
         if self._child is None:
-            self._child = _start(self.function, self.deadline_seconds)
+            self._child = _start(self.function)
         return self._child
 
     def _end(self) -> int:
@@ -202,7 +207,7 @@ class _Child:
         return 256 + os.WEXITSTATUS(status)
 
 
-def _start(function: Callable[..., Any], deadline_seconds: float | None) -> _Child:
+def _start(function: Callable[..., Any]) -> _Child:
     for _ in range(TIMES_TO_START):
         with _forking:
             ours, theirs = Pipe()
@@ -217,7 +222,7 @@ def _start(function: Callable[..., Any], deadline_seconds: float | None) -> _Chi
                 ) from error
             if pid == 0:
                 ours.close()  # or it would never hear that its owner is gone
-                serve(function, theirs, memory, deadline_seconds)
+                serve(function, theirs, memory)
             theirs.close()
         child = _Child(pid, ours, memory)
         try:

@@ -16,9 +16,7 @@ SECONDS_OF_GRACE = 5.0
 ALIGNMENT = 64
 
 
-def serve(
-    function: Callable[..., Any], connection: Connection, memory: int, deadline_seconds: float | None
-) -> NoReturn:
+def serve(function: Callable[..., Any], connection: Connection, memory: int) -> NoReturn:
     """Answer calls until the owner is gone; see `Isolated` for the arguments. Does not return."""
     try:
         _be_a_child()
@@ -29,7 +27,7 @@ def serve(
             while not connection.poll(SECONDS_OF_GRACE):
                 if os.getppid() != owner:
                     os._exit(0)
-            arguments = pickle.loads(connection.recv_bytes())
+            deadline_seconds, arguments = pickle.loads(connection.recv_bytes())
             if deadline_seconds is not None:  # in case the owner is killed while this hangs: nobody else would end it
                 signal.setitimer(signal.ITIMER_REAL, deadline_seconds + SECONDS_OF_GRACE)
             try:

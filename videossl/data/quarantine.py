@@ -44,9 +44,14 @@ class Quarantine:
         code = int(self._codes[video])
         if code == 0:
             return None
-        if code == HUNG:
-            return (
-                f"its decoder hung: no frames within {self.deadline_seconds:g} s. "
-                "If it is only slow, raise data.deadline_seconds."
-            )
-        return f"its decoder {how_it_died(code)}."
+        return why_given_up(code, self.deadline_seconds)
+
+
+def why_given_up(code: int, deadline_seconds: float | None) -> str:
+    """What to say of a video whose decoder died with a `ChildDiedError` of this code, in one line."""
+    if code == HUNG:
+        return (
+            f"its decoder hung: no frames within {deadline_seconds:g} s. "
+            "If it is only slow, raise data.deadline_seconds."
+        )
+    return f"its decoder {how_it_died(code)}."

@@ -60,6 +60,8 @@ def evaluate_run(
         world=_world_of(index),
         num_contexts=num_contexts,
         seed=seed,
+        isolate=settings.isolate,
+        deadline_seconds=settings.deadline_seconds,
     )
     metrics = evaluate(
         model, twin_model, held_out, num_samples=num_samples, seed=seed, run=str(run), out=directory.evaluation

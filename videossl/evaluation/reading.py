@@ -12,8 +12,8 @@ from torch import Tensor
 
 from videossl.data.clips import ClipPlanner
 from videossl.data.decode.base import VideoError, VideoReader
-from videossl.data.decode.opening import open_video
 from videossl.data.index import Video, VideoIndex
+from videossl.data.isolated_reader import Readers
 from videossl.errors import UsageError
 from videossl.evaluation.held_out import MINIMUM_CONTEXTS, HeldOut, ProbeClips, check_enough
 from videossl.evaluation.places import Place, even_places
@@ -37,6 +37,8 @@ def read_held_out(
     num_probe_clips: int = 4096,
     max_gib: float = 4.0,
     seed: int = 0,
+    isolate: bool = True,
+    deadline_seconds: float | None = 10.0,
 ) -> HeldOut:
     """Read the contexts and futures of an evaluation from the held-out videos of an index.
 
@@ -55,6 +57,8 @@ def read_held_out(
         num_probe_clips: Fresh videos of the world for the probes and for learning to read motion.
         max_gib: Memory for the clips of contexts in GiB; fewer contexts are read where they do not fit, and counted.
         seed: Of every choice.
+        isolate: Decode in a process beside this one: a decoder that crashes or hangs costs one video.
+        deadline_seconds: A video that gives no frames for so long is given up; None: none is. Needs `isolate`.
 
     Raises:
         UsageError: Too few held-out videos, videos that are not of the world, or clips that do not fit into it.
@@ -82,7 +86,8 @@ def read_held_out(
     if num_used < len(videos):
         notes.append(f"{len(videos) - num_used} of {len(videos)} held-out videos, to keep within {why}")
     check_enough(len(places), num_used)
-    clips, failures = _read(places, reader, frame_size)
+    with Readers(reader, isolate=isolate, deadline_seconds=deadline_seconds) as readers:
+        clips, failures = _read(places, readers, frame_size)
     check_enough(len(clips), len({clip.place.video.video for clip in clips}))
     held_out = HeldOut(
         contexts=torch.stack([clip.context for clip in clips]),
@@ -140,7 +145,7 @@ def _world_place(video: Video, planner: ClipPlanner, world: World) -> Place:
     return Place(video, context, future)
 
 
-def _read(places: list[Place], reader: type[VideoReader], frame_size: int) -> tuple[list[_Clips], list[Failure]]:
+def _read(places: list[Place], readers: Readers, frame_size: int) -> tuple[list[_Clips], list[Failure]]:
     """Decode each video once; the places of one that cannot be read are left out."""
     by_video: dict[int, list[Place]] = {}
     for place in places:
@@ -151,7 +156,7 @@ def _read(places: list[Place], reader: type[VideoReader], frame_size: int) -> tu
         numbers = np.unique(np.concatenate([np.concatenate([p.context, p.future, *p.decoys]) for p in group]))
         video = group[0].video
         try:
-            with open_video(video.media, reader) as opened:
+            with readers.open(video.media) as opened:
                 pictures = opened.read(numbers.tolist(), size=frame_size)
         except VideoError as error:
             failures.append(Failure(video.name, error.cause))

@@ -7,7 +7,7 @@ import numpy as np
 
 from videossl.data import ClipPlanner, VideoIndex
 from videossl.data.decode.base import VideoError, VideoReader
-from videossl.data.decode.opening import open_video
+from videossl.data.isolated_reader import Readers
 from videossl.data.media import Media
 from videossl.extraction.windows import Window, cut
 from videossl.types import Failure
@@ -76,20 +76,20 @@ def sampled_videos(
 
 
 def read_clips(
-    videos: Iterable[SampledVideo], *, reader: type[VideoReader], frame_size: int, failures: list[Failure]
+    videos: Iterable[SampledVideo], *, readers: Readers, frame_size: int, failures: list[Failure]
 ) -> Iterator[Clip]:
     """Yield the clips of all videos, in order.
 
     Args:
         videos: What to read.
-        reader: Class that decodes.
+        readers: What opens them.
         frame_size: Side of the square frames in pixels.
         failures: Videos that cannot be read, or not all of them, are added here with the number of clips that are lost.
     """
     for video in videos:
         causes: list[str] = []
         try:
-            with open_video(video.media, reader) as opened:
+            with readers.open(video.media) as opened:
                 for piece in _pieces(video.windows, frame_size):
                     yield from _read(video, piece, opened, frame_size, causes)
         except VideoError as error:  # the file itself

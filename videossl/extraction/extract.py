@@ -14,6 +14,7 @@ from torch import Tensor
 from videossl import __version__
 from videossl.data import VideoIndex
 from videossl.data.decode.base import VideoReader
+from videossl.data.isolated_reader import Readers
 from videossl.errors import UsageError, WorkError
 from videossl.extraction.clips import Clip, batched, read_clips, sampled_videos
 from videossl.extraction.levels import POOLING, ROWS, EmbeddedClip, Level
@@ -81,6 +82,8 @@ def extract(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     about: Mapping[str, object] | None = None,
+    isolate: bool = True,
+    deadline_seconds: float | None = 10.0,
 ) -> Extracted:
     """Embed every video of an index, and write Parquet shards and `_failures.csv`.
 
@@ -108,6 +111,9 @@ def extract(
         device: Where the model is.
         dtype: float32, or bfloat16 or float16 for autocast. Rows are float32 in any case.
         about: More to be said in the metadata of the shards, for example the run.
+        isolate: Decode in a process beside this one: a decoder that crashes or hangs costs one video.
+        deadline_seconds: A video that gives nothing for so long, to its opening or for every 256 frames that are read
+            at a time, is given up; None: none is. Needs `isolate`.
 
     Raises:
         UsageError: Options that cannot work, or embeddings in `out` already.
@@ -136,14 +142,15 @@ def extract(
     }
     failures = list(index.failures)
     writer = ShardWriter(out, rows_per_shard=rows_per_shard, about={**settings, **(about or {})})
-    clips = progress(
-        read_clips(videos, reader=reader, frame_size=frame_size, failures=failures),
-        total=sum(len(video.windows) for video in videos),
-        description="extracting",
-        unit="clip",
-    )
-    for rows in ROWS[level](_embedded(model, batched(clips, batch_size), device=device, dtype=dtype)):
-        writer.add(rows)
+    with Readers(reader, isolate=isolate, deadline_seconds=deadline_seconds) as readers:
+        clips = progress(
+            read_clips(videos, readers=readers, frame_size=frame_size, failures=failures),
+            total=sum(len(video.windows) for video in videos),
+            description="extracting",
+            unit="clip",
+        )
+        for rows in ROWS[level](_embedded(model, batched(clips, batch_size), device=device, dtype=dtype)):
+            writer.add(rows)
     writer.close()
     _write_failures(out / FAILURES, failures)
     if not writer.shards:

@@ -49,6 +49,8 @@ def extract_run(
         batch_size=batch_size,
         device=device,
         about={"run": str(run), "weights_sha256": weights_hash, "videos": str(videos)},
+        isolate=data.isolate,
+        deadline_seconds=data.deadline_seconds,
     )
     files = "1 file" if len(done.shards) == 1 else f"{len(done.shards)} files"
     print(f"wrote {done.num_rows} rows (one per {level}) of {done.width} numbers in {files}: {out}")
