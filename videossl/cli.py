@@ -12,7 +12,7 @@ from typing import Any, Literal, NoReturn
 import yaml
 
 from videossl import __version__
-from videossl.data import Augment, PyAVReader, VideoReader
+from videossl.data import Augment, MultiCrop, PyAVReader, VideoReader
 from videossl.data.settings import DataSettings
 from videossl.data.sources import VideoSet, absolute_videos
 from videossl.errors import UsageError, WorkError
@@ -59,7 +59,7 @@ def pretrain(
     data: DataSettings,
     model: WorldModel,
     objective: MultiViewObjective,
-    augment: Augment,
+    augment: Augment | MultiCrop,
     training: TrainingSettings,
     out: Path,
     beta: Beta | None = None,
@@ -74,7 +74,7 @@ def pretrain(
         data: Which videos, and how views are cut from them.
         model: Encoder, projector, latent and editor.
         objective: Loss over the embeddings of the views.
-        augment: Augmentation of the views, on the device.
+        augment: Augmentation of the views, on the device: `Augment`, or `MultiCrop` for crops of several sizes.
         training: Steps, batch size, learning rate, devices.
         out: Run directory to write.
         beta: Weight of the latent's penalty: held at an information budget, or fixed. Needed if the model has a latent.

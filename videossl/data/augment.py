@@ -109,6 +109,15 @@ class Augment(nn.Module):
         self.solarise_threshold = solarise_threshold
         self.reverse_probability = reverse_probability
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sides in pixels of the views that come out."""
+        return (self.size,)
+
+    def num_views_from(self, num_clips: int) -> int:
+        """Views V that are made of so many clips of a video."""
+        return num_clips
+
     @torch.no_grad()
     def forward(self, clips: Tensor, generator: torch.Generator | None = None, *, seed: int | None = None) -> Tensor:
         """Augmented views.

@@ -33,7 +33,9 @@ class MultiCrop(nn.Module):
     `own_clips=False` the crops of a group are cut from the clips in turn, however many there are: two clips and six
     local crops are three crops of each clip.
 
-    An encoder takes each group by itself; the embeddings are joined along V, in the order of the groups.
+    An encoder takes each group by itself; the embeddings are joined along V, in the order of the groups. View graphs
+    count the views in that order: with two global and six local crops, `graph: [[2, 0], [2, 1], [3, 0], ...]` lets
+    local crops predict global ones and nothing else. "forward" in time means something with `own_clips` only.
 
     Args:
         groups: In order; the first ones get the first views.
@@ -51,6 +53,25 @@ class MultiCrop(nn.Module):
     def num_views(self) -> int:
         """Views of all groups together."""
         return sum(group.views for group in self._groups)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sides in pixels of the views that come out, group by group."""
+        return tuple(group.size for group in self._groups)
+
+    def num_views_from(self, num_clips: int) -> int:
+        """Views V that are made of so many clips of a video.
+
+        Raises:
+            UsageError: The clips are not as many as the groups want.
+        """
+        if self.own_clips and num_clips != self.num_views:
+            raise UsageError(
+                f"augment MultiCrop has groups of {self._listed_views()} views, and data.clips.num_views is "
+                f"{num_clips}. Set that to {self.num_views}, or augment.own_clips to false: then all crops are cut "
+                "from those clips."
+            )
+        return self.num_views
 
     def forward(
         self, clips: Tensor, generator: torch.Generator | None = None, *, seed: int | None = None
@@ -90,12 +111,15 @@ class MultiCrop(nn.Module):
     def _groups(self) -> list[CropGroup]:
         return [group for group in self.groups if isinstance(group, CropGroup)]
 
+    def _listed_views(self) -> str:
+        return " + ".join(str(group.views) for group in self._groups)
+
     def _parts(self, clips: Tensor) -> list[Tensor]:
         views = [group.views for group in self._groups]
         if self.own_clips:
             if clips.ndim < 2 or clips.shape[1] != self.num_views:
                 raise UsageError(
-                    f"expected clips with {self.num_views} views ({' + '.join(map(str, views))}), got "
+                    f"expected clips with {self.num_views} views ({self._listed_views()}), got "
                     f"{tuple(clips.shape)}. Set num_views of the clips to that, or own_clips: false."
                 )
             return list(torch.split(clips, views, dim=1))

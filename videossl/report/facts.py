@@ -112,6 +112,16 @@ def _gap(gap: object) -> str:
 
 def _augmentation(config: dict[str, Any]) -> str:
     augment = flat(config, "augment")
+    groups = augment.get("groups")
+    if not groups:
+        return _augmentation_of(augment)
+    known = [flat({"group": group}, "group") for group in groups]
+    return " ".join(
+        f"{group.get('views')} views of {group.get('size')} px: {_augmentation_of(group)}" for group in known
+    )
+
+
+def _augmentation_of(augment: dict[str, Any]) -> str:
     if not augment:
         return ""
     words = []

@@ -6,6 +6,7 @@ from itertools import islice
 import torch
 import torch.nn.functional as F
 
+from videossl.data import MultiCrop
 from videossl.models import SparseGate
 from videossl.training.pretraining import Pretraining
 from videossl.types import ViewBatch
@@ -30,8 +31,10 @@ def fit_concentration(module: Pretraining, batches: Iterable[ViewBatch]) -> None
         return
     was_training = module.training
     module.eval()  # views as they are: resized, and nothing else
+    # Of crops of several sizes, those of the first one: they show most.
+    resize = module.augment.groups[0] if isinstance(module.augment, MultiCrop) else module.augment
     states = [
-        F.normalize(model.embed_views(module.augment(batch.to(module.device).clips))[1], dim=-1)
+        F.normalize(model.embed_views(resize(batch.to(module.device).clips))[1], dim=-1)
         for batch in islice(batches, ENOUGH_BATCHES)
     ]
     module.train(was_training)

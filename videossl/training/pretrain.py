@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from safetensors.torch import save_file
 
-from videossl.data import Augment, VideoIndex
+from videossl.data import Augment, MultiCrop, VideoIndex
 from videossl.data.settings import DataSettings
 from videossl.errors import UsageError, WorkError
 from videossl.files import replacing
@@ -83,7 +83,7 @@ def pretrain(
     objective: MultiViewObjective,
     beta: Beta | None,
     data: DataSettings,
-    augment: Augment,
+    augment: Augment | MultiCrop,
     training: TrainingSettings,
     *,
     out: Path,
@@ -116,11 +116,13 @@ def pretrain(
         torch.set_num_threads(training.num_threads)
     seed_everything(seed, workers=True, verbose=False)
     model = model.reinitialised(seed)
-    if augment.size % model.encoder.patch_size:
-        raise UsageError(
-            f"expected augment.size to be a multiple of model.encoder.patch_size={model.encoder.patch_size}, "
-            f"got {augment.size}. Change one of them."
-        )
+    for size in augment.sizes:
+        if size % model.encoder.patch_size:
+            raise UsageError(
+                f"expected augment.size to be a multiple of model.encoder.patch_size={model.encoder.patch_size}, "
+                f"got {size}. Change one of them."
+            )
+    num_views = augment.num_views_from(data.clips.num_views)
     quiet_lightning()
     run = RunDirectory(out)
     start = Checkpoint.read(checkpoint) if checkpoint is not None else None
@@ -154,7 +156,7 @@ def pretrain(
     train_views = data.views(train, seed=seed)
     unreadable.leave_out(train_views.skipped)
     module = Pretraining(model, objective, beta, augment, training, seed)
-    rehearse(module, num_views=data.clips.num_views, batch_size=training.batch_size)
+    rehearse(module, num_views=num_views, batch_size=training.batch_size)
     if start is not None:
         start.check_fits(module)
         _check_same_videos(run.index, index)

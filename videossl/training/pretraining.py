@@ -7,7 +7,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from videossl.data import Augment
+from videossl.data import Augment, MultiCrop
 from videossl.errors import UsageError
 from videossl.models import WorldModel
 from videossl.objectives import (
@@ -45,7 +45,7 @@ class Pretraining(LightningModule):
         model: What is trained.
         objective: Embeddings (V, B, D) and, with an editor, predictions -> `Loss`.
         beta: Weight of the latent's penalty; None for a model without a latent.
-        augment: uint8 views -> float views.
+        augment: uint8 views -> float views; of `MultiCrop` every group is encoded at its own size.
         settings: Section `training` of the config.
         seed: Of augmentation, dropout and the draws of r.
 
@@ -58,7 +58,7 @@ class Pretraining(LightningModule):
         model: WorldModel,
         objective: MultiViewObjective,
         beta: Beta | None,
-        augment: Augment,
+        augment: Augment | MultiCrop,
         settings: TrainingSettings,
         seed: int = 0,
     ) -> None:
@@ -145,12 +145,12 @@ class Pretraining(LightningModule):
 
         def encode(clips: Tensor) -> tuple[Tensor, ...]:
             views = self.augment(clips)
-            _, embeddings = self.model.embed_views(views)
+            embeddings = _embedded(self.model, views)
             if not taught or self.teacher is None:
                 return (embeddings,)
             # After the model: where chunks are computed a second time, that stops before it comes here.
             with torch.no_grad():
-                return embeddings, _world_model(self.teacher).embed_views(views)[1]
+                return embeddings, _embedded(_world_model(self.teacher), views)
 
         encoded = encode_in_chunks(encode, batch.clips, self.settings.encode_chunk)
         # Training batches are full in every process, see train_loader.
@@ -180,6 +180,12 @@ def _check(model: WorldModel, objective: MultiViewObjective, settings: TrainingS
 def _without_transition(model: WorldModel) -> WorldModel:
     """The same encoder and projector, and neither latent nor editor: what a teacher follows."""
     return WorldModel(model.encoder, lambda _: model.projector, pooling=model.pooling)
+
+
+def _embedded(model: WorldModel, views: Tensor | list[Tensor]) -> Tensor:
+    """Raw embeddings (V, B, D) of views (B, V, T, C, H, W), or of groups of them that differ in size."""
+    groups = [views] if isinstance(views, Tensor) else views
+    return torch.cat([model.embed_views(group)[1] for group in groups])
 
 
 def _world_model(teacher: Teacher) -> WorldModel:
