@@ -211,26 +211,36 @@ class Augment(nn.Module):
     def _change(self, pixels: Tensor, flat: dict[str, Tensor], out: Tensor) -> None:
         """Some views (n, T 3, H, W) uint8 -> `out` (n, T, 3, size, size) float."""
         change = self._change_on_cpu if pixels.device.type == "cpu" else self._change_on_device
-        pixels = change(pixels, flat)
+        change(pixels, flat, out)
         for chosen in _chosen(flat["reversed"], pixels.device):
-            pixels[chosen] = pixels[chosen].flip(1)
-        out.copy_(pixels)
+            out[chosen] = out[chosen].flip(1)
         for chosen in _chosen(flat["solarised"], pixels.device):
             bright = out[chosen]
             out[chosen] = torch.where(bright >= self.solarise_threshold, 1 - bright, bright)
 
-    def _change_on_cpu(self, pixels: Tensor, flat: dict[str, Tensor]) -> Tensor:
-        """(n, T 3, H, W) uint8 -> (n, T, 3, size, size) float: cropped, recoloured, blurred."""
+    def _change_on_cpu(self, pixels: Tensor, flat: dict[str, Tensor], out: Tensor) -> None:
+        """(n, T 3, H, W) uint8 -> `out`: cropped, recoloured, blurred."""
         if "rows" in flat:
             pixels = pixel_major.crop_and_resize(shrink(pixels, self._shrunk_side), flat)
         else:
             pixels = rearrange(as_float(pixels), "n f h w -> n h w f").contiguous()
+        by_frame = rearrange(out, "n t c h w -> n (t c) (h w)")
+        sigma = flat["blur_sigma"]
+        blurred = [number for number, size in enumerate(sigma.tolist()) if size > 0]
+        sharp = [number for number in range(len(pixels)) if number not in blurred]
         if "blocks" in flat:
-            pixels = pixel_major.recolour(pixels, flat["blocks"], flat["offset_share"]).clamp_(0, 1)
-        blurred = flat["blur_sigma"] > 0
-        for chosen in _chosen(blurred, pixels.device):
-            pixels = pixel_major.blur(pixels, chosen, flat["blur_sigma"][blurred], self._blur_radius)
-        return rearrange(pixels, "n h w (t c) -> n t c h w", c=3)
+            offsets = pixel_major.offsets(pixels, flat["offset_share"])
+            for number in sharp:
+                pixel_major.recolour_turned(pixels[number], flat["blocks"][number], offsets[number], by_frame[number])
+            soft = torch.empty(len(blurred), *pixels.shape[1:])
+            for place, number in enumerate(blurred):
+                pixel_major.recolour(pixels[number], flat["blocks"][number], offsets[number], soft[place])
+        else:
+            by_frame[sharp] = rearrange(pixels[sharp], "n h w f -> n f (h w)")
+            soft = pixels[blurred]
+        if blurred:
+            soft = rearrange(pixel_major.blur(soft, sigma[blurred], self._blur_radius), "n h w f -> n f (h w)")
+            by_frame[blurred] = soft
 
     def _plans_for_cpu(self, pixels: Tensor, flat: dict[str, Tensor]) -> dict[str, Tensor]:
         """What `_change_on_cpu` needs of all views: small tensors, made once."""
@@ -243,7 +253,7 @@ class Augment(nn.Module):
             plans["blocks"] = pixel_major.colour_blocks(flat["matrix"], pixels.shape[1] // 3)
         return plans
 
-    def _change_on_device(self, pixels: Tensor, flat: dict[str, Tensor]) -> Tensor:
+    def _change_on_device(self, pixels: Tensor, flat: dict[str, Tensor], out: Tensor) -> None:
         """The same in the layout that suits GPUs."""
         # What is looked at stays on the CPU, so that nothing waits for the device.
         sigma = flat["blur_sigma"]
@@ -261,7 +271,7 @@ class Augment(nn.Module):
         for chosen in _chosen(sigma > 0, pixels.device):
             sigmas = sigma[sigma > 0].to(pixels.device, non_blocking=True)
             pixels.index_copy_(0, chosen, blur(pixels[chosen], sigmas, self._blur_radius))
-        return rearrange(pixels, "n (t c) h w -> n t c h w", c=3)
+        out.copy_(rearrange(pixels, "n (t c) h w -> n t c h w", c=3))
 
     @property
     def _shrunk_side(self) -> int:

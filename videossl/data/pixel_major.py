@@ -53,26 +53,44 @@ def colour_blocks(matrix: Tensor, num_frames: int) -> Tensor:
     return blocks.reshape(len(matrix), 3 * together, 3 * together)
 
 
-def recolour(pixels: Tensor, blocks: Tensor, offset_share: Tensor) -> Tensor:
-    """See `colour.recolour`; (N, h, w, T 3), not clamped, by `colour_blocks`."""
-    N, channels = len(pixels), pixels.shape[-1]
-    mean_colour = pixels.view(N, -1, channels).mean(dim=1).view(N, -1, 3).mean(dim=1)
-    mean_grey = mean_colour @ torch.tensor(GREY_WEIGHTS)
-    changed = torch.bmm(pixels.view(N, -1, blocks.shape[-1]), blocks)
-    return changed.add_((offset_share * mean_grey)[:, None, None]).view_as(pixels)
+def offsets(pixels: Tensor, offset_share: Tensor) -> list[float]:
+    """What contrast adds to every value of a view, one number for each of the views (N, h, w, T 3)."""
+    channels = pixels.shape[-1]
+    mean_colour = pixels.view(len(pixels), -1, channels).mean(dim=1).view(len(pixels), -1, 3).mean(dim=1)
+    added: list[float] = (offset_share * (mean_colour @ torch.tensor(GREY_WEIGHTS))).tolist()
+    return added
 
 
-def blur(pixels: Tensor, chosen: Tensor, sigma: Tensor, radius: int) -> Tensor:
-    """See `resampling.blur`; overwrites the `chosen` (n,) views of (N, h, w, F), each with its `sigma` (n,)."""
+def recolour(pixels: Tensor, block: Tensor, offset: float, out: Tensor) -> Tensor:
+    """See `colour.recolour`; one view (h, w, T 3) -> `out` of the same shape, clamped to [0, 1], by `colour_blocks`."""
+    together = len(block)
+    torch.mm(pixels.view(-1, together), block, out=out.view(-1, together))
+    return out.add_(offset).clamp_(0, 1)
+
+
+def recolour_turned(pixels: Tensor, block: Tensor, offset: float, out: Tensor) -> Tensor:
+    """The same into `out` (T 3, h w): the product turns over what has to be turned over anyway."""
+    together = len(block)
+    if len(out) == together:
+        torch.mm(block.T, pixels.view(-1, together).T, out=out)
+    else:
+        groups = pixels.view(-1, len(out) // together, together).permute(1, 2, 0)  # (groups, channels, h w)
+        torch.matmul(block.T, groups, out=out.view(len(out) // together, together, -1))
+    return out.add_(offset).clamp_(0, 1)
+
+
+def blur(pixels: Tensor, sigma: Tensor, radius: int) -> Tensor:
+    """See `resampling.blur`; (n, h, w, F), each view with its `sigma` (n,), -> (n, h, w, F)."""
     height, width, frames = pixels.shape[1:]
     places = torch.arange(-radius, radius + 1)
     weights = gaussian(places, sigma)[:, None]  # (n, 1, k)
-    rows = (torch.arange(height)[:, None] + places).clamp(0, height - 1) + height * chosen[:, None, None]
+    views = torch.arange(len(pixels))[:, None, None]
+    rows = (torch.arange(height)[:, None] + places).clamp(0, height - 1) + height * views
     down = _weighted_sums(pixels.view(-1, width * frames), rows, weights.expand(-1, height, -1))
     columns = (torch.arange(width)[:, None] + places).clamp(0, width - 1)
-    columns = columns + width * torch.arange(len(chosen) * height)[:, None, None]
+    columns = columns + width * torch.arange(len(pixels) * height)[:, None, None]
     across = _weighted_sums(down.view(-1, frames), columns, weights.expand(-1, height * width, -1))
-    return pixels.index_copy_(0, chosen, across.view(-1, height, width, frames))
+    return across.view_as(pixels)
 
 
 def _two_taps(begin: Tensor, length: Tensor, extent: int, size: int) -> tuple[Tensor, Tensor]:
@@ -87,5 +105,5 @@ def _two_taps(begin: Tensor, length: Tensor, extent: int, size: int) -> tuple[Te
 
 def _weighted_sums(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     """Sums of k weighted rows: table (R, L), rows and weights (..., k) -> (n, L), n the product of the leading axes."""
-    starts = torch.arange(0, rows.numel(), rows.shape[-1])
-    return F.embedding_bag(rows.flatten(), table, starts, mode="sum", per_sample_weights=weights.flatten())
+    taps = rows.shape[-1]
+    return F.embedding_bag(rows.reshape(-1, taps), table, mode="sum", per_sample_weights=weights.reshape(-1, taps))
