@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,9 @@ def test_every_config_of_pretrain_parses_and_builds(path):
 def test_every_config_of_a_world_parses_and_builds(path):
     assert path.parent.name == "world"
     parser = world_parser()
-    built = parser.instantiate(parser.parse_args(["digits", "--config", str(path), "--out", "nowhere"]))
-    assert isinstance(built.digits.world, World)
+    name = re.search(r"videossl world (\w+)", path.read_text()).group(1)
+    built = parser.instantiate(parser.parse_args([name, "--config", str(path), "--out", "nowhere"]))
+    assert isinstance(built[name].world, World)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)

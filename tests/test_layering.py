@@ -33,16 +33,29 @@ CONFINED = {
     "decord": ["data/decode"],
     "torchcodec": ["data/decode"],
     "matplotlib": ["report"],
+    "pymunk": ["worlds/billiard_table.py"],
 }
 # ... and those that may import them at the top of a module.
 CONFINED_AT_THE_TOP = {
     "lightning": ["training"],
     "decord": [],
     "torchcodec": [],
+    "pymunk": [],
     "sklearn": ["worlds", "evaluation"],
 }
 # What importing these must not bring. The command line needs the tables of the data, but no more for `--help`.
-HEAVY = {"lightning", "decord", "torchcodec", "matplotlib", "tensorboard", "av", "sklearn", "pandas", "pyarrow"}
+HEAVY = {
+    "lightning",
+    "decord",
+    "torchcodec",
+    "matplotlib",
+    "tensorboard",
+    "av",
+    "sklearn",
+    "pandas",
+    "pyarrow",
+    "pymunk",
+}
 LIGHT = {
     "videossl": HEAVY,
     "videossl.models": HEAVY,

@@ -217,5 +217,5 @@ def test_wrong_draws_and_foreign_truths_give_one_clear_line():
         world.sample(0, seed=0)
     with pytest.raises(UsageError, match="a seed is in"):
         world.sample(1, seed=-1)
-    with pytest.raises(UsageError, match="8 frames and 1 digits, got a truth of 10 frames and 1 digits"):
+    with pytest.raises(UsageError, match=r"8 frames and 1 object\(s\), got a truth of 10 frames and 1 object\(s\)"):
         world.branches(Digits(num_frames=10).truth(2, seed=0))

@@ -213,7 +213,7 @@ def _with_world_extras(
         held_out,
         branches=futures.branches,
         branch_probabilities=futures.probabilities,
-        taken=torch.from_numpy(truth.branch[rows]),
+        taken=futures.taken,
         decoys=futures.decoys,
         trajectories=futures.trajectories,
         labels=torch.from_numpy(truth.classes[rows, 0]) if single else None,

@@ -25,12 +25,14 @@ class WorldFutures:
     Attributes:
         branches: (n, M, T, C, H, W) uint8.
         probabilities: (n, M) float64.
+        taken: (n,) int64, the branch that was observed; -1 where futures are continuous.
         decoys: (n, J, T, C, H, W) uint8.
         trajectories: True motion in the same frames, also of the futures that were observed.
     """
 
     branches: Tensor
     probabilities: Tensor
+    taken: Tensor
     decoys: Tensor
     trajectories: Trajectories
 
@@ -84,10 +86,13 @@ def world_futures(world: World, truth: Truth, future_frames: NDArray[np.int64], 
     """
     frames = np.asarray(future_frames)
     places = torch.from_numpy(frames - world.branch_frame)
-    branches, decoys = world.branches(truth), world.decoys(truth)
+    # Branches that part after the last frame cannot be told apart in it: the world merges them.
+    horizon_frames = int(places.max()) + 1
+    branches, decoys = world.branches(truth, horizon_frames), world.decoys(truth, horizon_frames)
     return WorldFutures(
         branches=centre_squares(branches.clips[:, :, places], frame_size),
         probabilities=branches.probabilities,
+        taken=branches.taken,
         decoys=centre_squares(decoys.clips[:, :, places], frame_size),
         trajectories=Trajectories(
             futures=torch.from_numpy(truth.positions[:, frames]).float(),

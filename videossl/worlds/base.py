@@ -8,136 +8,13 @@ pixels, x to the right and y down, from the upper left corner of the canvas.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from videossl.errors import UsageError
-
-if TYPE_CHECKING:  # the import costs half a second, and drawing a world needs no tables
-    import pandas as pd
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What is true of n videos of a world: one row a video.
-
-    Attributes:
-        video: (n,) str, name of the video's file; "" for videos that are in memory only.
-        seed: (n,) int, seed of the draw that the video belongs to.
-        row: (n,) int, place of the video in that draw. (seed, row) names a video of a world for ever.
-        branch: (n,) int in [0, M), the future that was taken; -1 where futures are continuous.
-        classes: (n, O) int, class of each object.
-        exemplars: (n, O) int, which picture of its class set each object wears.
-        positions: (n, T, O, 2) px, centre of each object in each frame.
-        velocities: (n, T, O, 2) px/frame, velocity at each frame: where nothing bounces, positions[t] is
-            positions[t-1] + velocities[t] up to rounding. The context's own velocity is the one at frame
-            branch_frame - 1; the kick is in it from branch_frame on.
-        kick: (n, O, 2) px/frame, what was added to the velocity between frame branch_frame - 1 and branch_frame.
-    """
-
-    video: NDArray[np.str_]
-    seed: Ints
-    row: Ints
-    branch: Ints
-    classes: Ints
-    exemplars: Ints
-    positions: Floats
-    velocities: Floats
-    kick: Floats
-
-    def __post_init__(self) -> None:
-        n, objects = self.classes.shape[:2] if self.classes.ndim == 2 else (-1, -1)
-        frames = self.positions.shape[1] if self.positions.ndim == 4 else -1
-        wanted: dict[str, tuple[int, ...]] = {
-            "video": (n,),
-            "seed": (n,),
-            "row": (n,),
-            "branch": (n,),
-            "classes": (n, objects),
-            "exemplars": (n, objects),
-            "positions": (n, frames, objects, 2),
-            "velocities": (n, frames, objects, 2),
-            "kick": (n, objects, 2),
-        }
-        for name, shape in wanted.items():
-            got = getattr(self, name).shape
-            if got != shape:
-                raise ValueError(f"expected {name} of shape {shape} in the truth of {n} videos, got {got}")
-
-    def __len__(self) -> int:
-        return len(self.seed)
-
-    def __getitem__(self, rows: int | slice | Ints | NDArray[np.bool_] | list[int]) -> "Truth":
-        """The truth of some of the videos, in the order asked: a number, slice, list or mask of rows."""
-        if isinstance(rows, int | np.integer):
-            rows = [int(rows)]
-        return Truth(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
-
-    def for_videos(self, names: Sequence[str]) -> "Truth":
-        """The truth of the named videos, in the order asked.
-
-        Raises:
-            UsageError: No video of this truth has that name.
-        """
-        row_of = {name: row for row, name in enumerate(self.video.tolist())}
-        missing = [name for name in names if name not in row_of]
-        if missing:
-            raise UsageError(
-                f"the truth table names no video {missing[0]!r} ({len(missing)} of {len(names)} missing). "
-                "Give videos of the world that the table belongs to, by their names in it."
-            )
-        return self[np.array([row_of[name] for name in names], dtype=np.int64)]
-
-    def table(self) -> "pd.DataFrame":
-        """One row a video; columns are named as the attributes, arrays within a row are nested lists."""
-        import pandas as pd
-
-        return pd.DataFrame({field.name: getattr(self, field.name).tolist() for field in fields(self)})
-
-    @classmethod
-    def from_table(cls, table: "pd.DataFrame") -> "Truth":
-        """Read what `table` wrote, also after it has been through a Parquet file; further columns are left aside.
-
-        Raises:
-            UsageError: A column is missing, or its rows are of different shapes.
-        """
-        kinds: dict[str, type] = dict.fromkeys(("positions", "velocities", "kick"), np.float64)
-        values: dict[str, NDArray[np.generic]] = {}
-        for field in fields(cls):
-            if field.name not in table:
-                raise UsageError(
-                    f"a truth table needs a column {field.name!r}, got {', '.join(map(str, table.columns))}. "
-                    "Make the world anew with `videossl world`."
-                )
-            try:
-                rows = [_plain(cell) for cell in table[field.name]]
-                kind = np.str_ if field.name == "video" else kinds.get(field.name, np.int64)
-                values[field.name] = np.array(rows, dtype=kind)
-            except (TypeError, ValueError) as error:
-                raise UsageError(
-                    f"column {field.name!r} of the truth table cannot be read ({error}). "
-                    "Make the world anew with `videossl world`."
-                ) from error
-        try:
-            return cls(**values)  # type: ignore[arg-type]
-        except ValueError as error:
-            raise UsageError(
-                f"the truth table is damaged: {error}. Make the world anew with `videossl world`."
-            ) from error
-
-
-def _plain(cell: object) -> object:
-    """Parquet gives nested lists back as arrays of arrays; make them lists again."""
-    return [_plain(item) for item in cell] if isinstance(cell, np.ndarray | list) else cell
+from videossl.worlds.truth import Truth
 
 
 class WorldSample(NamedTuple):
@@ -148,18 +25,22 @@ class WorldSample(NamedTuple):
 
 
 class Branches(NamedTuple):
-    """All futures that n contexts could have."""
+    """All futures that n contexts could have, F frames of each.
 
-    clips: Tensor  # (n, M, T - branch_frame, 3, H, W) uint8, RGB
+    Contexts may have fewer futures than M: a branch of probability 0 shows what cannot happen there, like a decoy.
+    """
+
+    clips: Tensor  # (n, M, F, 3, H, W) uint8, RGB
     probabilities: Tensor  # (n, M) float64; each row sums to 1
-    positions: Tensor  # (n, M, T - branch_frame, O, 2) float64, px: centre of each object in each frame of `clips`
+    positions: Tensor  # (n, M, F, O, 2) float64, px: centre of each object in each frame of `clips`
+    taken: Tensor  # (n,) int64, the branch that was taken; -1 where futures are continuous
 
 
 class Decoys(NamedTuple):
     """Futures that n contexts cannot have."""
 
-    clips: Tensor  # (n, J, T - branch_frame, 3, H, W) uint8, RGB
-    positions: Tensor  # (n, J, T - branch_frame, O, 2) float64, px: centre of each object in each frame of `clips`
+    clips: Tensor  # (n, J, F, 3, H, W) uint8, RGB
+    positions: Tensor  # (n, J, F, O, 2) float64, px: centre of each object in each frame of `clips`
 
 
 class World(ABC):
@@ -172,7 +53,7 @@ class World(ABC):
     Attributes:
         num_frames: T, frames of a video.
         branch_frame: The first frame that differs between branches, in [1, T).
-        num_branches: M.
+        num_branches: M, to the end of the video.
         path_arguments: Arguments of the constructor that are paths; `write_world` copies these files beside the videos.
     """
 
@@ -190,16 +71,21 @@ class World(ABC):
         """The videos that a truth of this world describes: (n, T, 3, H, W) uint8, RGB."""
 
     @abstractmethod
-    def branches(self, truth: Truth) -> Branches:
-        """All futures of each context; the one taken is row `truth.branch`, pixel for pixel and place for place.
+    def branches(self, truth: Truth, horizon_frames: int | None = None) -> Branches:
+        """All futures of each context; the one taken is row `taken`, pixel for pixel and place for place.
 
         In a world with continuous futures these are `num_branches` draws of the true distribution, equally weighted,
-        made without looking at the one that was observed (`truth.branch` is -1 there).
+        made without looking at the one that was observed (`truth.branch` and `taken` are -1 there).
+
+        Args:
+            truth: Of n videos of this world.
+            horizon_frames: F, in [1, T - branch_frame]: how far to look; to the end of the video by default. Futures
+                that part later than that are one branch, with the sum of their probabilities.
         """
 
     @abstractmethod
-    def decoys(self, truth: Truth) -> Decoys:
-        """Futures that the same contexts cannot have."""
+    def decoys(self, truth: Truth, horizon_frames: int | None = None) -> Decoys:
+        """Futures that the same contexts cannot have, from their first frame on; arguments as of `branches`."""
 
     @abstractmethod
     def init_args(self) -> dict[str, object]:
@@ -214,6 +100,42 @@ class World(ABC):
         """
         truth = self.truth(num_videos, seed)
         return WorldSample(self.render(truth), truth)
+
+    def future_frames(self, horizon_frames: int | None) -> int:
+        """F: the horizon that was asked for, all frames from branch_frame on by default.
+
+        Raises:
+            UsageError: It is not in [1, T - branch_frame].
+        """
+        most = self.num_frames - self.branch_frame
+        if horizon_frames is None:
+            return most
+        if not 1 <= horizon_frames <= most:
+            raise UsageError(
+                f"the futures of this world have {most} frames, got horizon_frames={horizon_frames}. "
+                f"Set it from 1 to {most}, or make a world with more num_frames."
+            )
+        return horizon_frames
+
+    def check_truth(self, truth: Truth, *, num_objects: int, num_pictures: int) -> None:
+        """Refuse a truth that cannot be of this world.
+
+        Args:
+            truth: What was given.
+            num_objects: O of this world.
+            num_pictures: Of which `truth.exemplars` chooses.
+        """
+        got = truth.positions.shape[1:3]
+        if got != (self.num_frames, num_objects):
+            raise UsageError(
+                f"this world has {self.num_frames} frames and {num_objects} object(s), got a truth of {got[0]} frames "
+                f"and {got[1]} object(s). Use the world that the truth came from (load_world)."
+            )
+        if len(truth) and not 0 <= truth.exemplars.min() <= truth.exemplars.max() < num_pictures:
+            raise UsageError(
+                f"this world has {num_pictures} pictures of digits, got a truth that names picture "
+                f"{truth.exemplars.max()}. Use the IDX files that the truth came from."
+            )
 
 
 def check_draw(num_videos: int, seed: int) -> None:

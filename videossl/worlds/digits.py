@@ -11,11 +11,13 @@ from einops import rearrange, repeat
 from torch import Tensor
 
 from videossl.errors import UsageError
-from videossl.worlds.base import Branches, Decoys, Floats, Truth, World, check_draw
+from videossl.worlds.base import Branches, Decoys, World, check_draw
 from videossl.worlds.digit_images import idx_digits, scikit_learn_digits
+from videossl.worlds.draws import BRANCH_DRAWS, own_uniforms
 from videossl.worlds.kicks import Kicked, gaussian, infeasible, kick_table, polar, ring
 from videossl.worlds.motion import Path2D, bouncing, reach, straight
 from videossl.worlds.sprites import draw_sprites
+from videossl.worlds.truth import Floats, Truth
 
 UNIFORMS_PER_DIGIT = 7  # picture, x, y, direction, speed, and two for a Gaussian kick
 GAUSSIAN_DECOY_STDS = 4.0  # a kick as long as this is 3,000 times less dense than none
@@ -45,6 +47,9 @@ class Digits(World):
         kicked: Which of several digits is kicked in a branch. "one": one of them, in one of M / O directions
             2 pi k / (M / O). "each": all of them, each in a direction of its own out of D, so that M = D ** O.
         speed: Least and greatest speed at the start in px/frame; uniform between, in a uniformly drawn direction.
+        directions: Least and greatest direction at the start in degrees, 0 to the right, 90 down; uniform between.
+        starts: Least and greatest x and y of the centres in frame 0, in px; uniform between. By default the canvas, or
+            what `bounce` leaves of it. Given, digits may leave the canvas where they do not bounce, and are cut off.
         bounce: True: digits bounce off the edges; this can bring two futures of one context close together (with
             the defaults 0.4 % of branches have another one within half a pixel, 2 % within a pixel). False: they
             start where no branch and no decoy leads over an edge (with Gaussian kicks: none within 2 standard
@@ -72,6 +77,8 @@ class Digits(World):
         kick_speed: float = 1.5,
         kicked: Kicked = "one",
         speed: tuple[float, float] = (0.5, 2.0),
+        directions: tuple[float, float] = (0.0, 360.0),
+        starts: tuple[float, float] | None = None,
         bounce: bool = True,
         idx_images: Path | None = None,
         idx_labels: Path | None = None,
@@ -80,6 +87,8 @@ class Digits(World):
         self.num_frames, self.branch_frame, self.num_branches = num_frames, branch_frame, num_branches
         self.kick, self.kick_speed, self.kicked = kick, kick_speed, kicked
         self.speed, self.bounce = (float(speed[0]), float(speed[1])), bounce
+        self.directions = (float(directions[0]), float(directions[1]))
+        self.starts = None if starts is None else (float(starts[0]), float(starts[1]))
         self.idx_images, self.idx_labels = idx_images, idx_labels
         self._check_arguments()
         self.kicks = self._kicks()  # (M, O, 2) px/frame
@@ -106,6 +115,8 @@ class Digits(World):
             "kick_speed": self.kick_speed,
             "kicked": self.kicked,
             "speed": list(self.speed),
+            "directions": list(self.directions),
+            "starts": None if self.starts is None else list(self.starts),
             "bounce": self.bounce,
             "idx_images": None if self.idx_images is None else str(self.idx_images),
             "idx_labels": None if self.idx_labels is None else str(self.idx_labels),
@@ -119,8 +130,10 @@ class Digits(World):
         uniforms = np.random.default_rng(seed).random((num_videos, width))
         of_digit = rearrange(uniforms[:, 1:], "n (o u) -> n o u", u=UNIFORMS_PER_DIGIT)
         exemplars = (of_digit[..., 0] * len(self._images.classes)).astype(np.int64)
+        first_turn, last_turn = self.directions[0] / 360, self.directions[1] / 360
         velocity = polar(
-            angle=2 * math.pi * of_digit[..., 3], length=self.speed[0] + np.ptp(self.speed) * of_digit[..., 4]
+            angle=2 * math.pi * (first_turn + (last_turn - first_turn) * of_digit[..., 3]),
+            length=self.speed[0] + np.ptp(self.speed) * of_digit[..., 4],
         )
         low, high = self._start_range(velocity)
         start = low + (high - low) * of_digit[..., 1:3]
@@ -149,26 +162,25 @@ class Digits(World):
         self._check_truth(truth)
         return self._draw(truth, truth.positions)
 
-    def branches(self, truth: Truth) -> Branches:
-        """All futures of each context: clips, probabilities (n, M), and where the digits are.
+    def branches(self, truth: Truth, horizon_frames: int | None = None) -> Branches:
+        """All futures of each context; they part in their first frame, so that a shorter horizon merges none.
 
         With Gaussian kicks: M draws of the true distribution, equally weighted, the same at every call.
         """
         if self.kick == "branches":
             kicks = repeat(self.kicks, "m o xy -> n m o xy", n=len(truth))
         else:
-            shape = (self.num_branches, self.num_digits, 2)
-            # The third number keeps these draws apart from those of `truth`, so that they know nothing of its kick.
-            names = zip(truth.seed.tolist(), truth.row.tolist(), strict=True)
-            draws = [np.random.default_rng([seed, row, 1]).random(shape) for seed, row in names]
-            kicks = gaussian(np.stack(draws), self.kick_speed)
+            count = self.num_branches * self.num_digits * 2
+            uniforms = own_uniforms(truth, count, purpose=BRANCH_DRAWS)
+            kicks = gaussian(rearrange(uniforms, "n (m o xy) -> n m o xy", m=self.num_branches, xy=2), self.kick_speed)
         probabilities = repeat(torch.from_numpy(self.probabilities), "m -> n m", n=len(truth)).clone()
-        clips, positions = self._futures(truth, kicks)
-        return Branches(clips, probabilities, positions)
+        clips, positions = self._futures(truth, kicks, self.future_frames(horizon_frames))
+        return Branches(clips, probabilities, positions, torch.from_numpy(truth.branch.copy()))
 
-    def decoys(self, truth: Truth) -> Decoys:
+    def decoys(self, truth: Truth, horizon_frames: int | None = None) -> Decoys:
         """Futures that the same contexts cannot have: see the class for which."""
-        return Decoys(*self._futures(truth, repeat(self._decoy_kicks(), "j o xy -> n j o xy", n=len(truth))))
+        kicks = repeat(self._decoy_kicks(), "j o xy -> n j o xy", n=len(truth))
+        return Decoys(*self._futures(truth, kicks, self.future_frames(horizon_frames)))
 
     def _kicks(self) -> Floats:
         """(M, O, 2) px/frame: the branches; with Gaussian kicks all digits in one of M directions, for the decoys."""
@@ -180,11 +192,11 @@ class Digits(World):
         """(J, O, 2) px/frame."""
         return self.kicks * GAUSSIAN_DECOY_STDS if self.kick == "gaussian" else infeasible(self.kicks)
 
-    def _futures(self, truth: Truth, kicks: Floats) -> tuple[Tensor, Tensor]:
-        """Kicks (n, m, O, 2) to the futures they lead to.
+    def _futures(self, truth: Truth, kicks: Floats, num_frames: int) -> tuple[Tensor, Tensor]:
+        """Kicks (n, m, O, 2) to the F = num_frames frames that they lead to.
 
         Returns:
-            Clips (n, m, T - branch_frame, 3, H, W) uint8, and centres (n, m, T - branch_frame, O, 2) float64 in px.
+            Clips (n, m, F, 3, H, W) uint8, and centres (n, m, F, O, 2) float64 in px.
         """
         self._check_truth(truth)
         num_kicks = kicks.shape[1]
@@ -192,7 +204,7 @@ class Digits(World):
         repeated = truth[np.repeat(np.arange(len(truth)), num_kicks)]
         positions = self._future(
             repeated.positions[:, last], repeated.velocities[:, last], rearrange(kicks, "n m o xy -> (n m) o xy")
-        ).positions
+        ).positions[:, :num_frames]
         clips = rearrange(self._draw(repeated, positions), "(n m) t c h w -> n m t c h w", m=num_kicks)
         return clips, rearrange(torch.from_numpy(positions), "(n m) t o xy -> n m t o xy", m=num_kicks)
 
@@ -202,6 +214,8 @@ class Digits(World):
 
     def _start_range(self, velocity: Floats) -> tuple[Floats, Floats]:
         """Lowest and highest centre (n, O, 2) at which digits with these velocities may start."""
+        if self.starts is not None:
+            return np.full_like(velocity, self.starts[0]), np.full_like(velocity, self.starts[1])
         low = np.full_like(velocity, self.digit_size / 2)
         high = self.canvas - low
         if self.bounce:
@@ -243,6 +257,7 @@ class Digits(World):
 
     def _check_arguments(self) -> None:
         least, greatest = self.speed
+        margin = self.digit_size / 2
         for fits, wanted, got in (
             (self.num_digits >= 1, "num_digits to be at least 1", self.num_digits),
             (self.digit_size >= 4, "digit_size to be at least 4 px", self.digit_size),
@@ -254,13 +269,23 @@ class Digits(World):
             (self.kicked in ("one", "each"), "kicked to be one or each", self.kicked),
             (0 < self.kick_speed < math.inf, "kick_speed above 0 px/frame", self.kick_speed),
             (0 <= least <= greatest < math.inf, "speed to be (least, greatest), 0 or more px/frame", self.speed),
+            (
+                0 <= self.directions[0] <= self.directions[1] <= 360,
+                "directions to be (least, greatest) in [0, 360] degrees",
+                self.directions,
+            ),
+            (
+                self.starts is None or margin <= self.starts[0] <= self.starts[1] <= self.canvas - margin,
+                f"starts to be (least, greatest) in [{margin:g}, {self.canvas - margin:g}] px",
+                self.starts,
+            ),
             ((self.idx_images is None) == (self.idx_labels is None), "idx_images and idx_labels together", "only one"),
         ):
             if not fits:
                 raise UsageError(f"the world of digits needs {wanted}, got {got}.")
 
     def _check_room(self) -> None:
-        if self.bounce:
+        if self.bounce or self.starts is not None:
             return
         # The way a digit needs is convex in its velocity, so the fastest ones need the most.
         fastest = np.array([-1.0, 1.0])[:, None, None] * self.speed[1] * np.ones((1, self.num_digits, 2))
@@ -274,14 +299,4 @@ class Digits(World):
             )
 
     def _check_truth(self, truth: Truth) -> None:
-        got = truth.positions.shape[1:3]
-        if got != (self.num_frames, self.num_digits):
-            raise UsageError(
-                f"this world has {self.num_frames} frames and {self.num_digits} digits, got a truth of {got[0]} frames "
-                f"and {got[1]} digits. Use the world that the truth came from (load_world)."
-            )
-        if len(truth) and not 0 <= truth.exemplars.min() <= truth.exemplars.max() < len(self._images.classes):
-            raise UsageError(
-                f"this world has {len(self._images.classes)} pictures of digits, got a truth that names picture "
-                f"{truth.exemplars.max()}. Use the IDX files that the truth came from."
-            )
+        self.check_truth(truth, num_objects=self.num_digits, num_pictures=len(self._images.classes))

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from videossl.errors import UsageError, WorkError
 from videossl.progress import progress
-from videossl.worlds.base import Truth, World
+from videossl.worlds.base import World
+from videossl.worlds.truth import Truth
 from videossl.worlds.video_file import write_video
 
 PACKAGE = "videossl.worlds"

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from videossl.errors import UsageError
-from videossl.worlds.base import Floats
+from videossl.worlds.truth import Floats
 
 Kicked = Literal["one", "each"]
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from videossl.worlds.base import Floats, Ints
+from videossl.worlds.truth import Floats, Ints
 
 
 class Path2D(NamedTuple):
