@@ -69,6 +69,15 @@ def test_calibration_with_decoys_leaves_out_the_samples_that_land_on_them():
     torch.testing.assert_close(metric.compute().item(), 0.5)
 
 
+def test_calibration_leaves_out_branches_that_cannot_happen():
+    probabilities = torch.tensor([[0.0, 0.75, 0.0, 0.25]])
+    samples = torch.tensor([[[5.0, 1, 0, 0], [5.0, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 0.1]]])  # nearest of 1 and 3
+    metric = BranchCalibration(num_branches=4)
+    metric.update(samples, AXES, probabilities)
+    # frequencies 0 .5 0 .5 against 0 .75 0 .25
+    torch.testing.assert_close(metric.compute().item(), 0.25)
+
+
 def test_calibration_is_worst_when_no_sample_lands():
     metric = BranchCalibration(num_branches=4)
     metric.update(DECOYS, AXES, None, DECOYS)

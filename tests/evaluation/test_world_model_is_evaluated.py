@@ -3,12 +3,15 @@
 import math
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
 from videossl.evaluation import HeldOut, ProbeClips, Trajectories, evaluate
 from videossl.models import GaussianLatent, MLPEditor, MLPProjector, VideoTransformer, WorldModel
-from videossl.worlds import Digits
+from videossl.worlds import Billiards, Digits, Maze, World
+
+FEWER_FUTURES = [Maze(canvas=32, places_per_side=4, digit_size=4, num_frames=8), Billiards(num_balls=1, canvas=32)]
 
 
 def tiny(*, with_latent: bool) -> WorldModel:
@@ -22,14 +25,17 @@ def tiny(*, with_latent: bool) -> WorldModel:
     return model.eval()
 
 
-def fresh_clips(world: Digits, n: int = 200) -> ProbeClips:
+def fresh_clips(world: World, n: int = 200) -> ProbeClips:
     clips, truth = world.sample(n, 1)
     motion = torch.from_numpy(truth.positions[:, 4:])
     return ProbeClips(clips[:, :4], clips[:, 4:], torch.arange(n), {}, trajectories=motion)
 
 
 def digits(n: int = 24) -> HeldOut:
-    world = Digits(canvas=24, digit_size=8)
+    return held_out_of(Digits(canvas=24, digit_size=8), n)
+
+
+def held_out_of(world: World, n: int = 24) -> HeldOut:
     clips, truth = world.sample(n, 0)
     branches, decoys = world.branches(truth), world.decoys(truth)
     return HeldOut(
@@ -40,11 +46,11 @@ def digits(n: int = 24) -> HeldOut:
         seconds=torch.zeros(n, dtype=torch.float64),
         branches=branches.clips,
         branch_probabilities=branches.probabilities,
-        taken=torch.from_numpy(truth.branch),
+        taken=branches.taken,
         decoys=decoys.clips,
         trajectories=Trajectories(torch.from_numpy(truth.positions[:, 4:]), branches.positions),
         probe=fresh_clips(world),
-        world="Digits",
+        world=type(world).__name__,
     )
 
 
@@ -68,3 +74,20 @@ def test_changing_a_frame_of_the_future_changes_no_sampled_future():
         model.sample_futures(model.embed(each[:, :4]).embedding, num_samples=3, seed=0) for each in (clips, changed)
     )
     assert torch.equal(before, after)
+
+
+@pytest.mark.parametrize("world", FEWER_FUTURES, ids=["maze", "billiards"])
+def test_a_world_in_which_contexts_have_fewer_futures_than_others_can_be_evaluated(world, tmp_path):
+    held_out = held_out_of(world)
+    assert (held_out.branch_probabilities == 0).any()
+    metrics = evaluate(tiny(with_latent=True), None, held_out, num_samples=4, seed=0, out=tmp_path)
+    rows = {row["key"]: row["metrics"] for row in metrics["rows"]}
+    assert rows["truth"]["precision"]["value"] == 1.0
+    assert rows["truth"]["coverage"]["value"] > rows["samples"]["coverage"]["value"]
+    assert all(math.isfinite(interval["value"]) for row in rows.values() for interval in row.values())
+    possible = (held_out.branch_probabilities > 0).double().sum(dim=1).mean()
+    candidates = held_out.branches.shape[1] + held_out.decoys.shape[1]
+    assert metrics["metric_help"]["precision"]["chance"] == pytest.approx(float(possible) / candidates)
+    hits = np.load(tmp_path / "gallery.npz")["branch_hits"]
+    assert (hits == -1).any()
+    assert (hits >= 0).any(axis=1).all()

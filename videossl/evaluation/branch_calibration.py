@@ -7,7 +7,9 @@ from torchmetrics import Metric
 from videossl.evaluation.landing import check_probabilities, landing_counts, lands_on
 
 
-def branch_frequencies(samples: Tensor, branches: Tensor, decoys: Tensor | None = None) -> Tensor:
+def branch_frequencies(
+    samples: Tensor, branches: Tensor, decoys: Tensor | None = None, probabilities: Tensor | None = None
+) -> Tensor:
     """How often the samples of each context take each branch.
 
     Without decoys every sample counts for its nearest true branch, so that the frequencies say how samples are
@@ -17,11 +19,22 @@ def branch_frequencies(samples: Tensor, branches: Tensor, decoys: Tensor | None 
         samples: (B, K, D).
         branches: (B, M, D).
         decoys: (B, J, D) or None.
+        probabilities: (B, M) or None; a branch of probability zero is none: without decoys it is left out, with decoys
+            it counts as one.
 
     Returns:
         (B, M); each row sums to one, or to zero where no sample landed on any branch.
     """
-    counts = landing_counts(lands_on(samples, branches, decoys), branches.shape[1])  # (B, M)
+    if decoys is None and probabilities is not None:
+        # In the place of a branch that is none stands a copy of the likeliest one, and counts for it.
+        possible = check_probabilities(branches, probabilities) > 0  # (B, M)
+        likeliest = probabilities.argmax(dim=1, keepdim=True)  # (B, 1)
+        copies = branches.gather(1, likeliest[..., None].expand(-1, -1, branches.shape[2]))
+        landings = lands_on(samples, torch.where(possible[..., None], branches, copies))
+        landings = torch.where(possible.gather(1, landings), landings, likeliest)
+    else:
+        landings = lands_on(samples, branches, decoys, probabilities)
+    counts = landing_counts(landings, branches.shape[1])  # (B, M)
     return counts / counts.sum(dim=1, keepdim=True).clamp_min(1)
 
 
@@ -67,8 +80,8 @@ class BranchCalibration(Metric):
         """Add contexts: samples (B, K, D), branches (B, M, D), probabilities (B, M), decoys (B, J, D)."""
         if branches.ndim == 3 and branches.shape[1] != self.num_branches:
             raise ValueError(f"expected {self.num_branches} branches of each context, got {branches.shape[1]}.")
-        frequencies = branch_frequencies(samples, branches, decoys)
         probabilities = check_probabilities(branches, probabilities)
+        frequencies = branch_frequencies(samples, branches, decoys, probabilities)
         self.total += total_variation(frequencies, probabilities).double().sum()
         self.sampled += frequencies.double().sum(dim=0)
         self.true += probabilities.double().sum(dim=0)

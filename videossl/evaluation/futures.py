@@ -152,7 +152,7 @@ class FutureScorer:
         if space.branches is None or self.probabilities is None:
             raise ValueError("expected a world with branches to count, got none.")
         true = self.probabilities.mean(dim=0)
-        sampled = branch_frequencies(row.samples, space.branches).mean(dim=0)
+        sampled = branch_frequencies(row.samples, space.branches, None, self.probabilities).mean(dim=0)
         return true, sampled, float(total_variation(sampled, true))
 
     def _distance_scores(self, samples: Tensor, space: Space) -> dict[str, Tensor]:
@@ -179,7 +179,7 @@ class FutureScorer:
             "precision": branch_precision(samples, branches, space.decoys, probabilities),
             # All samples count, for the nearest true branch: what a decoy takes away is the precision's business,
             # and the oracle's sampling noise is that of K samples, not of the few that landed.
-            "calibration": total_variation(branch_frequencies(samples, branches), probabilities),
+            "calibration": total_variation(branch_frequencies(samples, branches, None, probabilities), probabilities),
         }
 
     def _truth_scores(self, space: Space) -> dict[str, Tensor]:

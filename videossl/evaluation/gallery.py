@@ -14,6 +14,7 @@ from videossl.evaluation.nearest import nearest_real
 from videossl.evaluation.space import Space
 from videossl.files import replacing
 
+IMPOSSIBLE = -1  # in place of the number of samples on a branch that cannot happen
 NUM_CONTEXTS = 12
 NUM_SHOWN = 8
 Array = NDArray[np.generic]
@@ -41,7 +42,8 @@ def gallery(held_out: HeldOut, space: Space, samples: Tensor, scored: Tensor) ->
         context, observed (G, T, H, W, 3) uint8; nearest (G, K', T, H, W, 3) uint8, the nearest real clip to each
         sampled future (`nearest_real`); nearest_kind (G, K') int8: 0 a true future of this context, 1 one of its
         decoys, 2 a future of another context; branches (G, M, T, H, W, 3) uint8 or (0,); branch_hits (G, M) int64,
-        samples of all K that landed on each; map (n, 2) float32, map_label (n,) int64, map_label_name; names (G,).
+        samples of all K that landed on each, -1 where that branch cannot happen in this context; map (n, 2) float32,
+        map_label (n,) int64, map_label_name; names (G,).
     """
     shown = scored[:NUM_CONTEXTS]
     nearest = nearest_real(samples[:, :NUM_SHOWN], space[scored])[: len(shown)]
@@ -61,9 +63,13 @@ def gallery(held_out: HeldOut, space: Space, samples: Tensor, scored: Tensor) ->
     }
     if held_out.branches is not None and space.branches is not None:
         decoys = None if space.decoys is None else space.decoys[shown]
-        landings = lands_on(samples[: len(shown)], space.branches[shown], decoys)
+        assert held_out.branch_probabilities is not None  # given with the branches
+        chances = held_out.branch_probabilities[shown]
+        landings = lands_on(samples[: len(shown)], space.branches[shown], decoys, chances)
         arrays["branches"] = _picture(held_out.branches[shown])
-        arrays["branch_hits"] = landing_counts(landings, space.branches.shape[1]).numpy()
+        hits = landing_counts(landings, space.branches.shape[1])
+        arrays["branch_hits"] = torch.where(chances > 0, hits, IMPOSSIBLE).numpy()
+        arrays["nearest_kind"] = nearest.kind_among(chances > 0).numpy().astype(np.int8)
     labels, label_name = held_out.labels, held_out.label_name
     if labels is None or bool((labels < 0).all()):
         labels, label_name = held_out.videos, "video"

@@ -31,12 +31,17 @@ def metric_help(
 
     if held_out.has_branches and held_out.branches is not None:
         num_branches = held_out.branches.shape[1]
+        num_possible, which = float(num_branches), f"{num_branches} possible futures"
+        if held_out.branch_probabilities is not None and bool((held_out.branch_probabilities == 0).any()):
+            num_possible = float((held_out.branch_probabilities > 0).double().sum(dim=1).mean())
+            which = f"possible futures ({num_possible:.1f} of {num_branches} on average)"
+        impossible = num_branches + num_decoys - num_possible
         hit = 1 / (num_branches + num_decoys)
         add(
             "coverage",
             "Branch coverage",
             "higher",
-            f"Share of the {num_branches} possible futures of a context that at least one of {num_samples} samples "
+            f"Share of the {which} of a context that at least one of {num_samples} samples "
             "lands on. Noise can buy it: compare with the noise rows, and read it with the precision.",
             1 - (1 - hit) ** num_samples,
         )
@@ -44,9 +49,9 @@ def metric_help(
             "precision",
             "Branch precision",
             "higher",
-            f"Share of the samples that land on a possible future, not on one of the {num_decoys} impossible ones "
+            f"Share of the samples that land on a possible future, not on one of the {impossible:.3g} impossible ones "
             "of the same context. One safe answer can be precise: read it with the coverage.",
-            num_branches * hit,
+            num_possible * hit,
         )
         add(
             "calibration",

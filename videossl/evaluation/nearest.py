@@ -38,6 +38,11 @@ class Nearest:
         is_decoy = self.number < self.num_contexts + self.num_decoys
         return torch.where(self.number < self.num_contexts, OTHER, torch.where(is_decoy, DECOY, TRUE))
 
+    def kind_among(self, possible: Tensor) -> Tensor:
+        """`kind`, where a branch that is not possible (n, M) bool counts as a decoy."""
+        branch = (self.number - self.num_contexts - self.num_decoys).clamp_min(0)
+        return torch.where((self.kind == TRUE) & ~possible.gather(1, branch), DECOY, self.kind)
+
     def of(self, futures: Tensor, branches: Tensor, decoys: Tensor | None) -> Tensor:
         """What belongs to the chosen candidates: clips, trajectories or anything else that comes one a candidate.
 

@@ -102,10 +102,11 @@ def _scene(arrays: Arrays, row: int, words: dict[str, str], num_samples: int | N
         f"{kinds.count('decoy')} to a decoy ({words['decoy']}) and {kinds.count('other')} to another video."
     )
     if _has_branches(arrays):
-        hits = arrays["branch_hits"][row].astype(int)
+        can_happen = arrays["branch_hits"][row] >= 0  # -1 marks what this context cannot lead to
+        hits = arrays["branch_hits"][row][can_happen].astype(int)
         branches = [
             Shot(strip(clip), "true" if hit else "missed", counted(int(hit), "sample"))
-            for clip, hit in list(zip(arrays["branches"][row], hits, strict=True))[:MOST_BRANCHES]
+            for clip, hit in list(zip(arrays["branches"][row][can_happen], hits, strict=True))[:MOST_BRANCHES]
         ]
         of = f"Of all {num_samples} samples" if num_samples else "Of all samples"
         sums_up = (
@@ -135,6 +136,7 @@ def _notes(arrays: Arrays, *, num_shown: int) -> list[str]:
     num_frames = arrays["context"].shape[1]
     if num_frames > MOST_FRAMES:
         notes.append(f"{MOST_FRAMES} of the {num_frames} frames of each clip are shown, evenly spaced")
-    if _has_branches(arrays) and arrays["branches"].shape[1] > MOST_BRANCHES:
-        notes.append(f"the first {MOST_BRANCHES} of {arrays['branches'].shape[1]} possible futures are shown")
+    most = int((arrays["branch_hits"] >= 0).sum(axis=1).max(initial=0)) if _has_branches(arrays) else 0
+    if most > MOST_BRANCHES:
+        notes.append(f"the first {MOST_BRANCHES} of up to {most} possible futures are shown")
     return [f"{listed(notes)}; all are in evaluation/gallery.npz."] if notes else []
