@@ -284,3 +284,13 @@ def test_decord_reads_the_digits_as_pyav_does(small_world):
     with package_data.PyAVReader(path) as first, package_data.DecordReader(path) as second:
         pictures = [reader.read([0, 3, 7], size=None).astype(float) for reader in (first, second)]
     assert abs(pictures[0] - pictures[1]).mean() < 1
+
+
+def test_a_mistyped_extraction_leaves_the_embeddings_that_it_was_to_replace(small_run, small_world, tmp_path):
+    out = tmp_path / "embeddings"
+    common = ("extract", "--run", small_run, "--out", out)
+    assert videossl(*common, "--videos", small_world / "videos").returncode == 0
+    before = (out / "part-00000.parquet").read_bytes()
+    one_line(videossl(*common, "--videos", tmp_path / "typo", "--overwrite", "true"), 2, "typo")
+    assert (out / "part-00000.parquet").read_bytes() == before
+    assert videossl(*common, "--videos", small_world / "videos", "--overwrite", "true").returncode == 0

@@ -21,7 +21,6 @@ from videossl.loading import usable
 from videossl.models import WorldModel
 from videossl.objectives import Beta, MultiViewObjective
 from videossl.option_parser import Parser
-from videossl.run_directory import RunDirectory
 from videossl.training.settings import TrainingSettings
 
 
@@ -176,10 +175,9 @@ def extract(
     from videossl.extraction.run import extract_run
 
     device = usable(device)
-    RunDirectory(run).read_config()  # before anything is deleted
-    check_output(out, overwrite=overwrite, marks=("part-00000.parquet", "_failures.csv"))
-    shutil.rmtree(out, ignore_errors=True)
-    return extract_run(run, videos=videos, out=out, level=level, batch_size=batch_size, device=device)
+    return extract_run(
+        run, videos=videos, out=out, level=level, batch_size=batch_size, device=device, overwrite=overwrite
+    )
 
 
 def cache(

@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 from videossl.data import VideoIndex
 from videossl.data.sources.mixing import Videos
 from videossl.extraction.extract import FAILURES, extract
 from videossl.extraction.levels import Level
+from videossl.files import check_output
 from videossl.loading import load, load_data_settings
 from videossl.run_directory import RunDirectory
 
@@ -15,7 +17,14 @@ FAILURES_SHOWN = 5
 
 
 def extract_run(
-    run: Path, *, videos: Videos, out: Path, level: Level = "frame", batch_size: int = 64, device: str = "cpu"
+    run: Path,
+    *,
+    videos: Videos,
+    out: Path,
+    level: Level = "frame",
+    batch_size: int = 64,
+    device: str = "cpu",
+    overwrite: bool = False,
 ) -> int:
     """Embed videos with the model of a run: reader, frame size, clip length and stride are those of its training.
 
@@ -26,16 +35,22 @@ def extract_run(
         level: One row per frame, per clip or per video.
         batch_size: Clips per pass of the encoder.
         device: Where the model runs.
+        overwrite: Replace the embeddings in a folder that exists, once the model is loaded and the videos are found.
 
     Returns:
         Exit code: 0, or 1 if a video could not be read.
+
+    Raises:
+        UsageError: No finished run, no such videos, or a folder that may not be replaced.
     """
+    check_output(out, overwrite=overwrite, marks=("part-00000.parquet", FAILURES))
     directory = RunDirectory(run)
     data = load_data_settings(run)
     model = load(run, device=device)
     index = VideoIndex.build(videos, heldout_share=0.0, num_workers=os.cpu_count() or 1)
     with directory.weights.open("rb") as weights:
         weights_hash = hashlib.file_digest(weights, "sha256").hexdigest()
+    shutil.rmtree(out, ignore_errors=True)
     done = extract(
         model,
         index,

@@ -28,6 +28,8 @@ SINGLE_THREAD_PIXELS = 512 * 512
 MAX_THREADS = 4
 # Damage is an error. Without this, FFmpeg patches damaged pictures up with pieces of others and says nothing.
 STRICT = {"err_detect": "explode"}
+# Formats that are lists of other files, by FFmpeg's names. Those are videos of their own, and not this one.
+PLAYLISTS = {"concat", "dash", "hls", "imf"}
 Skipped = Literal["DEFAULT", "NONREF"]
 
 
@@ -67,6 +69,10 @@ class AVFile:
             self._content.close()
             raise VideoError(self.media, f"is not a video, or its header is lost: {reason(error)}.") from error
         try:
+            if container.format.name in PLAYLISTS:
+                raise VideoError(
+                    self.media, f"is no video but a list of other files ({container.format.name}). Give those."
+                )
             stream = self._video_stream(container)
         except VideoError:
             container.close()

@@ -1,6 +1,7 @@
 """The bytes of one video as FFmpeg opens them: a file, a piece of a file, or a file-like object over a network."""
 
 import io
+import os
 from pathlib import Path
 from typing import IO
 
@@ -44,6 +45,8 @@ class Content:
             problem = why_no_file(path)
             if problem is not None:
                 raise VideoError(media, problem)
+            if not os.access(path, os.R_OK):
+                raise VideoError(media, "may not be read by this user: permission denied.")
             status = path.stat()
             self.protocols = "file" if media.num_bytes is None else "file,subfile"
             name, modified_ns, file_bytes = str(path.absolute()), status.st_mtime_ns, status.st_size
