@@ -95,11 +95,19 @@ def test_options_of_a_cache_that_cannot_work_are_refused(
     assert not (tmp_path / "store").exists()
 
 
-def test_a_folder_that_is_no_store_is_not_touched(videos: Path, call: Callable) -> None:
+def test_a_folder_that_is_no_store_is_not_touched(videos: Path, tmp_path: Path, call: Callable) -> None:
     code, _, error = call("cache", "--videos", videos, "--out", videos, "--frame_size", 8, "--overwrite", "true")
     assert code == 2
-    assert "is not what this command writes" in error
+    assert "holds the videos, for example 0.mp4, and would be overwritten" in error
     assert len(list(videos.iterdir())) == 5
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("not to be lost")
+    code, _, error = call(
+        "cache", "--videos", videos, "--out", tmp_path / "mine", "--frame_size", 8, "--overwrite", "true"
+    )
+    assert code == 2
+    assert "is not what this command writes" in error
+    assert (tmp_path / "mine" / "notes.txt").exists()
 
 
 def test_training_reads_a_store_by_its_path_alone(videos: Path, tmp_path: Path, call: Callable) -> None:
@@ -122,7 +130,17 @@ def test_training_reads_a_store_by_its_path_alone(videos: Path, tmp_path: Path, 
 def test_the_meter_says_where_the_time_goes_and_what_to_change(videos: Path, tmp_path: Path, call: Callable) -> None:
     code, said, error = call("bench", "data", "--config", config(tmp_path, videos), "--batches", 2)
     assert code == 0, error
-    for part in ("open", "seek + decode", "collate", "augment", "together", "0 workers", "samples/s", "wait"):
+    for part in (
+        "open",
+        "decode",
+        "convert + resize",
+        "collate",
+        "augment",
+        "together",
+        "0 workers",
+        "samples/s",
+        "wait",
+    ):
         assert part in said
     assert said.count("<- training.num_workers") == 1
     assert said.splitlines()[-1].startswith("advice: ")

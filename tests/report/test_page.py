@@ -169,6 +169,15 @@ def test_every_unreadable_video_is_listed_with_its_cause(run):
     assert "100 found: 53 trained on, 6 held out (never trained on), 41 unreadable" in text.replace("  ", " ")
 
 
+def test_replaced_samples_are_counted(run):
+    assert "Samples replaced" not in Page(write_report(run)).text
+    log = run / "metrics.csv"
+    header, *rows = log.read_text().splitlines()
+    rows = [f"{row},{1200 if number == len(rows) - 1 else ''}" for number, row in enumerate(rows)]
+    log.write_text("\n".join([f"{header},train/replaced_samples", *rows]) + "\n")
+    assert "Samples replaced 1,200: their videos could not be read" in " ".join(Page(write_report(run)).text.split())
+
+
 def test_a_long_list_of_classes_is_complete(run):
     write_index(run, num_videos=800, labels=[f"class number {number}" for number in range(400)])
     text = Page(write_report(run)).text

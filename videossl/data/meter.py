@@ -22,7 +22,9 @@ class Costs:
 
     Attributes:
         open_ms: Opening the file and finding its frames.
-        decode_ms: Seeking and decoding; with conversion, where the reader does not tell them apart.
+        seek_ms: Jumping to key frames; 0 for readers that do not tell, and for files that are small enough to be read
+            whole when they are opened.
+        decode_ms: Decoding; with the others, where the reader does not tell them apart.
         convert_ms: Colour conversion and resizing.
         plan_ms: Choosing frames, copying them into views.
         isolate_ms: Sending frames from the process that decodes; 0 if it is the same.
@@ -31,6 +33,7 @@ class Costs:
     """
 
     open_ms: float
+    seek_ms: float
     decode_ms: float
     convert_ms: float
     plan_ms: float
@@ -41,9 +44,10 @@ class Costs:
     @property
     def rows(self) -> list[tuple[str, float]]:
         """(what, ms) in the order of their happening."""
-        decode = "seek + decode" if self.convert_ms else "seek + decode + convert"
+        decode = "decode" if self.convert_ms else "seek + decode + convert"
         return [
             ("open", self.open_ms),
+            ("seek", self.seek_ms),
             (decode, self.decode_ms),
             ("convert + resize", self.convert_ms),
             ("plan + copy", self.plan_ms),
@@ -103,11 +107,12 @@ def measure_costs(
         for number in range(count):
             isolated[number]
         isolated_seconds = time.perf_counter() - began - read_seconds
-    opened, read, converted = (parts.get(name, 0.0) for name in ("open", "read", "convert"))
+    opened, sought, read, converted = (parts.get(name, 0.0) for name in ("open", "seek", "read", "convert"))
     per_sample = 1000 / count
     return Costs(
         open_ms=opened * per_sample,
-        decode_ms=(read - converted) * per_sample,
+        seek_ms=sought * per_sample,
+        decode_ms=(read - sought - converted) * per_sample,
         convert_ms=converted * per_sample,
         plan_ms=max(0.0, read_seconds - opened - read) * per_sample,
         isolate_ms=max(0.0, isolated_seconds) * per_sample,
@@ -163,7 +168,7 @@ def advice(
         return f"set training.num_workers={best.num_workers}: {times:.1f} times as many samples a second."
     if is_store:
         return "the frames lie in a store already, and copying takes the time: fewer or smaller frames would help most."
-    decoding = costs.open_ms + costs.decode_ms + costs.convert_ms
+    decoding = costs.open_ms + costs.seek_ms + costs.decode_ms + costs.convert_ms
     if decoding >= MOST_OF_IT * costs.total_ms:
         return (
             f"opening and decoding {picture} takes {decoding / costs.total_ms:.0%} of a sample: decode once with "

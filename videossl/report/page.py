@@ -1,5 +1,6 @@
 """Puts the page of a run together."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from videossl.report import charts, curves, facts, gallery, health, scores, vide
 from videossl.report.numbers import State, counted
 from videossl.report.parts import Part, attempt
 from videossl.report.probes import probes
-from videossl.report.sources import RunFiles
+from videossl.report.sources import RunFiles, Series
 from videossl.run_directory import RunDirectory
 
 FOLDER = Path(__file__).parent
@@ -107,9 +108,16 @@ def render(files: RunFiles) -> str:
         config_text=yaml.safe_dump(config, sort_keys=False, allow_unicode=True) if config else "",
         machine=files.environment.then(_machine, what="environment.json"),
         unreadable_list=files.unreadable,
+        num_replaced=_num_replaced(training),
         shown_at_once=videos.SHOWN_AT_ONCE,
         **parts,
     )
+
+
+def _num_replaced(training: dict[str, Series]) -> int:
+    """Samples in whose place another video was trained on, as logged last."""
+    logged = [value for _, value in training.get("train/replaced_samples", []) if math.isfinite(value)]
+    return int(logged[-1]) if logged else 0
 
 
 def _glances(

@@ -15,6 +15,7 @@ from videossl.data.decode.content import Content
 from videossl.data.decode.limits import FFMPEG_OPTIONS, check_pixels, refused_size
 from videossl.data.decode.timeline import KeyFrame, PacketFacts
 from videossl.data.media import Media
+from videossl.data.stopwatch import timed
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
@@ -247,9 +248,10 @@ class AVFile:
             return islice(self._packets, key.packet, None)
         for timestamp in (key.pts, key.dts):
             try:
-                container.seek(timestamp, stream=stream)
-                packets = self.packets()
-                first = next((packet for packet in packets if packet.is_keyframe), None)
+                with timed("seek"):
+                    container.seek(timestamp, stream=stream)
+                    packets = self.packets()
+                    first = next((packet for packet in packets if packet.is_keyframe), None)
             except ffmpeg_errors():  # a container without an index: read it from the start
                 break
             if first is None or first.pts is None:

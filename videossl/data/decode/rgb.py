@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from videossl.data.decode.picture import centre_square, turned
 from videossl.data.decode.square_graph import Layout, SquareGraph
+from videossl.data.stopwatch import timed
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -89,7 +90,8 @@ class Pictures:
         """
         if not self.missing or number != self.missing[0]:
             return
-        picture = self._converter.picture(frame)
+        with timed("convert"):
+            picture = self._converter.picture(frame)
         if self._pixels is None:
             height, width, _ = picture.shape
             if self._converter.size is None:
