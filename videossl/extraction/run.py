@@ -1,6 +1,5 @@
 """Extract with the model of a run directory, on the clips that it was trained on."""
 
-import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -10,8 +9,7 @@ from videossl.data.sources.mixing import Videos
 from videossl.extraction.extract import FAILURES, extract
 from videossl.extraction.levels import Level
 from videossl.files import check_output
-from videossl.loading import load, load_data_settings
-from videossl.run_directory import RunDirectory
+from videossl.loading import find_model_files, load, load_data_settings
 
 FAILURES_SHOWN = 5
 
@@ -44,12 +42,10 @@ def extract_run(
         UsageError: No finished run, no such videos, or a folder that may not be replaced.
     """
     check_output(out, overwrite=overwrite, marks=("part-00000.parquet", FAILURES))
-    directory = RunDirectory(run)
     data = load_data_settings(run)
     model = load(run, device=device)
     index = VideoIndex.build(videos, heldout_share=0.0, num_workers=os.cpu_count() or 1)
-    with directory.weights.open("rb") as weights:
-        weights_hash = hashlib.file_digest(weights, "sha256").hexdigest()
+    weights_hash = find_model_files(run).weights_sha256()
     shutil.rmtree(out, ignore_errors=True)
     done = extract(
         model,

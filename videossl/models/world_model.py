@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -317,7 +317,7 @@ class WorldModel(nn.Module):
         """One step: states (..., D) of unit norm and r (..., R) or None -> next states (..., D) of unit norm."""
         return F.normalize(self.editor(state, latent), dim=-1) if self.editor is not None else state
 
-    def reinitialised(self, seed: int) -> "WorldModel":
+    def reinitialised(self, seed: int) -> Self:
         """The same architecture with fresh random weights: the control that has learnt nothing."""
         fresh = copy.deepcopy(self)
         with torch.random.fork_rng(devices=[]):

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from videossl.errors import UsageError
+from videossl.loading.weights import read_checkpoint
 
 SIZED_BY_THE_FIRST_BATCH = "log_beta"
 
@@ -24,21 +25,16 @@ class Checkpoint:
         """Look into a checkpoint.
 
         Raises:
-            UsageError: No such file, or not a checkpoint of `videossl pretrain`.
+            UsageError: No such file, or not a checkpoint of `videossl pretrain`, or one that would run code.
         """
         if not path.is_file():
             raise UsageError(
                 f"no such checkpoint: {path}. A training writes its first after training.checkpoint_every steps; "
                 "without one, start anew: leave --ckpt out, and give --overwrite true or another --out."
             )
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            shapes = {name: value.shape for name, value in content["state_dict"].items()}
-            return cls(path, int(content["global_step"]), shapes)
-        except Exception as error:  # torch and pickle raise many kinds; to the user they are one
-            raise UsageError(
-                f"{path} is not a checkpoint of `videossl pretrain`. Its checkpoints are RUN/checkpoints/*.ckpt."
-            ) from error
+        content = read_checkpoint(path)
+        shapes = {name: value.shape for name, value in content["state_dict"].items()}
+        return cls(path, int(content["global_step"]), shapes)
 
     def check_fits(self, module: nn.Module) -> None:
         """Refuse a checkpoint of another model, before anything of the run is touched.
