@@ -7,19 +7,25 @@ from videossl.transition import (
     AdditiveEditor,
     DiagonalGaussian,
     GaussianLatent,
+    GaussianPrior,
     LowRankEditor,
+    MixturePrior,
     MLPEditor,
     SparseGate,
+    StandardNormalPrior,
 )
 
 __all__ = [
     "AdditiveEditor",
     "DiagonalGaussian",
     "GaussianLatent",
+    "GaussianPrior",
     "LowRankEditor",
     "MLPEditor",
     "MLPProjector",
+    "MixturePrior",
     "SparseGate",
+    "StandardNormalPrior",
     "VideoTransformer",
     "WorldModel",
 ]

@@ -43,7 +43,7 @@ def _weighted_cosines(
     if model.latent is None:
         cosines = (model.transition(states, None).double() * futures.double()).sum(-1)
         return cosines[:, None], torch.zeros_like(cosines)[:, None]
-    posterior, prior = model.latent_distributions(
+    posterior, prior = model.posterior_and_prior(
         *(repeat(each, "b d -> b k d", k=num_samples) for each in (states, futures))
     )
     latent = posterior.sample(torch.Generator(device=states.device).manual_seed(seed))

@@ -15,7 +15,7 @@ from videossl.models.likelihood import fitted_concentration, log_prob
 from videossl.models.pooling import Pooling, pool, pool_frames, pooled_width
 from videossl.models.surprise import Surprise, embedded_pairs
 from videossl.models.transformer import VideoTransformer
-from videossl.transition import DiagonalGaussian, GaussianLatent, SparseGate
+from videossl.transition import DiagonalGaussian, Distribution, GaussianLatent, SparseGate, kl_divergence
 from videossl.types import Embeddings
 
 UNFITTED_CONCENTRATION = 10.0  # that of a temperature of 0.1
@@ -282,11 +282,45 @@ class WorldModel(nn.Module):
         """
         if isinstance(self.latent, SparseGate):
             return self.latent.gates(self._state(context), self._state(future)).most_likely()
-        return self.latent_distributions(self._state(context), self._state(future))[0].mean
+        return self.posterior_and_prior(self._state(context), self._state(future))[0].mean
 
     @torch.no_grad()
     def latent_distributions(self, context: Tensor, future: Tensor) -> tuple[DiagonalGaussian, DiagonalGaussian]:
-        """Posterior q(r | context, future) and prior p(r | context) for states (..., D)."""
+        """Posterior q(r | context, future) and prior p(r | context) for states (..., D), as Gaussians.
+
+        A prior of another form is given by its mean and variance. Ask `kl_nats` for the KL.
+        """
+        posterior, prior = self.posterior_and_prior(context, future)
+        return _gaussian(posterior), _gaussian(prior)
+
+    @torch.no_grad()
+    def kl_nats(self, context: Tensor, future: Tensor, *, num_samples: int = 16, seed: int = 0) -> Tensor:
+        """KL(q || p) of the latent in nats: what r tells of each future beyond its context.
+
+        Exact between Gaussians, otherwise the mean of `log q(r) - log p(r)` over draws of r from q.
+
+        Args:
+            context: States (B, D).
+            future: States (B, D).
+            num_samples: Draws K of r per pair where they are needed, >= 1.
+            seed: Of the draws.
+
+        Returns:
+            (B,) float; an estimate can be below 0.
+        """
+        posterior, prior = self.posterior_and_prior(context, future)
+        if isinstance(posterior, DiagonalGaussian) and isinstance(prior, DiagonalGaussian):
+            return kl_divergence(posterior, prior)
+        generator = torch.Generator(device=context.device).manual_seed(seed)
+        draws = [posterior.sample(generator) for _ in range(num_samples)]
+        return torch.stack([posterior.log_prob(r) - prior.log_prob(r) for r in draws]).mean(0)
+
+    def posterior_and_prior(self, context: Tensor, future: Tensor) -> tuple[Distribution, Distribution]:
+        """Posterior q(r | context, future) and prior p(r | context) for states (..., D).
+
+        Raises:
+            UsageError: No latent, or a sparse one.
+        """
         latent = self._variational()
         if latent is None:
             raise UsageError("this model has no latent: it was trained with model.latent null.")
@@ -308,7 +342,7 @@ class WorldModel(nn.Module):
             )
         return self.latent
 
-    def _prior(self, state: Tensor) -> DiagonalGaussian | None:
+    def _prior(self, state: Tensor) -> Distribution | None:
         """p(r | state); None for a deterministic model."""
         latent = self._variational()
         return latent.prior(state) if latent is not None else None
@@ -344,3 +378,10 @@ class WorldModel(nn.Module):
             f"expected frames of shape (B, T, 3, H, W) uint8 or states of shape (B, {self.embedding_dim}), "
             f"got {tuple(frames_or_state.shape)}."
         )
+
+
+def _gaussian(distribution: Distribution) -> DiagonalGaussian:
+    """The Gaussian of the same mean and variance."""
+    if isinstance(distribution, DiagonalGaussian):
+        return distribution
+    return DiagonalGaussian(distribution.mean, distribution.variance.log())

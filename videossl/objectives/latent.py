@@ -12,9 +12,10 @@ from videossl.errors import UsageError
 from videossl.objectives.collapse import ACTIVE_NATS
 from videossl.objectives.present import mean_along
 from videossl.objectives.view_graph import ViewGraph, take
+from videossl.transition.diagonal_gaussian import DiagonalGaussian
 from videossl.transition.distributions import expected_open_gates, gate_sample, gaussian_sample, kl_per_dimension
 from videossl.transition.precision import at_least_float32
-from videossl.transition.protocols import SparseLatent, VariationalLatent
+from videossl.transition.protocols import Distribution, Gaussian, SparseLatent, VariationalLatent
 
 
 class Inferred(NamedTuple):
@@ -48,6 +49,10 @@ def infer_variational(
 ) -> Inferred:
     """r ~ q(r | context, future); it costs KL(q || p), summed over R, averaged over videos.
 
+    Of two Gaussians the KL is exact. Of other distributions it is estimated at the very r that is drawn, see
+    `estimated_kl`; it then has no coordinates, so free nats are `R * free_nats` of the whole, and `active_units` is not
+    among the terms.
+
     Args:
         latent: Posterior and prior.
         anchors: (A, B, D), states of `graph.anchor_views`: the prior is asked once an anchor, not once a pair.
@@ -61,19 +66,48 @@ def infer_variational(
         present: (P, B) bool: the cost is the mean over videos of which both views are there. None: all are.
     """
     posterior, prior = latent.posterior(contexts, futures), latent.prior(anchors)
-    q = (posterior.mean, posterior.log_variance)
-    p = (take(prior.mean, graph.anchor_rows), take(prior.log_variance, graph.anchor_rows))
-    each = kl_per_dimension(q, p) if kl_balance is None else balanced_kl(q, p, kl_balance)  # (P, B, R)
-    kl = mean_along(1, each, None if present is None else present[..., None])  # (P, R)
+    if isinstance(posterior, Gaussian) and isinstance(prior, Gaussian):
+        q = (posterior.mean, posterior.log_variance)
+        p = (take(prior.mean, graph.anchor_rows), take(prior.log_variance, graph.anchor_rows))
+        drawn = _gaussian_draw(posterior, noise, generator)
+        each = kl_per_dimension(q, p) if kl_balance is None else balanced_kl(q, p, kl_balance)  # (P, B, R)
+    else:
+        drawn = _draw(posterior, noise, generator)
+        of_pairs = prior if graph.anchor_rows == tuple(range(len(graph))) else latent.prior(contexts)
+        each = estimated_kl(_distribution(posterior), _distribution(of_pairs), drawn, kl_balance)[
+            ..., None
+        ]  # (P, B, 1)
+        free_nats = free_nats * drawn.shape[-1]
+    kl = mean_along(1, each, None if present is None else present[..., None])  # (P, R) or (P, 1)
     measured = kl.detach().sum(-1)
-    terms = {
-        "kl_nats": measured.mean(),
-        "kl_nats_per_pair": measured,
-        "active_units": (kl.detach().mean(0) > ACTIVE_NATS).sum().to(kl.dtype),
-    }
-    _check_noise(noise, q[0])
-    drawn = gaussian_sample(*q, noise=noise, generator=generator)
+    terms = {"kl_nats": measured.mean(), "kl_nats_per_pair": measured}
+    if each.shape == drawn.shape:
+        terms["active_units"] = (kl.detach().mean(0) > ACTIVE_NATS).sum().to(kl.dtype)
     return Inferred(drawn, free_bits(kl, free_nats).sum(-1), measured, terms)
+
+
+def _draw(posterior: Gaussian | Distribution, noise: Tensor | None, generator: torch.Generator | None) -> Tensor:
+    """r (P, B, R), with gradients to the posterior."""
+    if isinstance(posterior, Gaussian):
+        return _gaussian_draw(posterior, noise, generator)
+    if noise is not None:
+        raise UsageError(
+            f"expected no noise for a posterior that is no Gaussian, got it for a {type(posterior).__name__}. "
+            "Give a generator."
+        )
+    return posterior.sample(generator)
+
+
+def _gaussian_draw(posterior: Gaussian, noise: Tensor | None, generator: torch.Generator | None) -> Tensor:
+    _check_noise(noise, posterior.mean)
+    return gaussian_sample(posterior.mean, posterior.log_variance, noise=noise, generator=generator)
+
+
+def _distribution(distribution: Gaussian | Distribution) -> Distribution:
+    """The same with a density, where other people's Gaussian has only its two parameters."""
+    if isinstance(distribution, Distribution):
+        return distribution
+    return DiagonalGaussian(distribution.mean, distribution.log_variance)
 
 
 def infer_sparse(
@@ -127,6 +161,35 @@ def balanced_kl(posterior: tuple[Tensor, Tensor], prior: tuple[Tensor, Tensor], 
     q_mean, q_log_variance = (torch.lerp(part.detach(), part, 1 - share) for part in posterior)
     p_mean, p_log_variance = (torch.lerp(part.detach(), part, share) for part in prior)
     return kl_per_dimension((q_mean, q_log_variance), (p_mean, p_log_variance))
+
+
+def estimated_kl(posterior: Distribution, prior: Distribution, latent: Tensor, share: float | None = None) -> Tensor:
+    """`log q(r) - log p(r)` at one r ~ q: unbiased for KL(q || p), and so is its gradient if r is reparameterised.
+
+    Where q and p are close, the noise of the two terms cancels; a single value can be negative.
+
+    Args:
+        posterior: q.
+        prior: p.
+        latent: (..., R), drawn from q, with gradients to it.
+        share: Of the gradient that goes to the prior, in [0, 1], as in `balanced_kl`: the rest goes to q, both by its
+            density and by r. None: both get all of theirs.
+
+    Returns:
+        Tensor of shape (...), in nats.
+    """
+    if share is None:
+        return posterior.log_prob(latent) - prior.log_prob(latent)
+    # All that goes through p is scaled by `share`, which for r is undone again before it comes to p.
+    to_prior = max(share, 1e-6)  # so that it can be undone; a millionth of the gradient is none
+    scaled = _with_gradient_times(latent, (1 - share) / to_prior)
+    from_posterior = _with_gradient_times(posterior.log_prob(latent), 1 - share)
+    return from_posterior - _with_gradient_times(prior.log_prob(scaled), to_prior)
+
+
+def _with_gradient_times(values: Tensor, factor: float) -> Tensor:
+    """The same values; what comes back to them is `factor` times the gradient."""
+    return values.detach() + factor * (values - values.detach())
 
 
 def free_bits(kl: Tensor, free_nats: float) -> Tensor:

@@ -1,5 +1,6 @@
 """The latent r and the editors: what moves one state to the next. Public names only; torch is the only requirement."""
 
+from videossl.transition.diagonal_gaussian import DiagonalGaussian
 from videossl.transition.distributions import (
     expected_open_gates,
     gate_sample,
@@ -8,23 +9,40 @@ from videossl.transition.distributions import (
     kl_per_dimension,
 )
 from videossl.transition.editors import AdditiveEditor, LowRankEditor, MLPEditor
-from videossl.transition.gaussian import DiagonalGaussian, GaussianLatent
-from videossl.transition.protocols import Editor, Gated, Gaussian, Latent, SparseLatent, VariationalLatent
+from videossl.transition.gaussian import GaussianLatent
+from videossl.transition.gaussian_prior import GaussianPrior, StandardNormalPrior
+from videossl.transition.mixture_prior import GaussianMixture, MixturePrior
+from videossl.transition.protocols import (
+    Distribution,
+    Editor,
+    Gated,
+    Gaussian,
+    Latent,
+    Prior,
+    SparseLatent,
+    VariationalLatent,
+)
 from videossl.transition.sparse import Gates, SparseGate
 
 __all__ = [
     "AdditiveEditor",
     "DiagonalGaussian",
+    "Distribution",
     "Editor",
     "Gated",
     "Gates",
     "Gaussian",
     "GaussianLatent",
+    "GaussianMixture",
+    "GaussianPrior",
     "Latent",
     "LowRankEditor",
     "MLPEditor",
+    "MixturePrior",
+    "Prior",
     "SparseGate",
     "SparseLatent",
+    "StandardNormalPrior",
     "VariationalLatent",
     "expected_open_gates",
     "gate_sample",

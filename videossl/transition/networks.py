@@ -3,15 +3,16 @@
 from torch import nn
 
 
-def mlp(in_dim: int, hidden_dim: int, out_dim: int, *, num_hidden: int = 1) -> nn.Sequential:
-    """Linear - LayerNorm - GELU, `num_hidden` times, then Linear.
+def mlp(in_dim: int, hidden_dim: int, out_dim: int, *, num_hidden: int = 1, dropout: float = 0.0) -> nn.Sequential:
+    """Linear - LayerNorm - GELU (- Dropout), `num_hidden` times, then Linear.
 
     Layer normalisation, because statistics of the batch would let a sample see its neighbours.
     """
     layers: list[nn.Module] = []
     for index in range(num_hidden):
         layers += [nn.Linear(in_dim if index == 0 else hidden_dim, hidden_dim), nn.LayerNorm(hidden_dim), nn.GELU()]
-    return nn.Sequential(*layers, nn.Linear(hidden_dim, out_dim))
+        layers += [nn.Dropout(dropout)] if dropout else []
+    return nn.Sequential(*layers, nn.Linear(hidden_dim if num_hidden else in_dim, out_dim))
 
 
 def reset_mlp(net: nn.Sequential, *, zero_output: bool) -> None:
@@ -22,3 +23,12 @@ def reset_mlp(net: nn.Sequential, *, zero_output: bool) -> None:
     if zero_output:
         for parameter in net[-1].parameters():
             nn.init.zeros_(parameter)
+
+
+def start_anew(module: nn.Module) -> None:
+    """Draw fresh weights for a module and all in it: parts before the whole, whose own start has the last word."""
+    for part in module.children():
+        start_anew(part)
+    reset = getattr(module, "reset_parameters", None)
+    if reset is not None:
+        reset()

@@ -2,11 +2,13 @@
 
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 
+@runtime_checkable
 class Gaussian(Protocol):
-    """A diagonal Gaussian: mean and log_variance, (..., R) each."""
+    """A diagonal Gaussian: mean and log_variance, (..., R) each. Between two of them the KL has a closed form."""
 
     @property
     def mean(self) -> Tensor:
@@ -16,6 +18,37 @@ class Gaussian(Protocol):
     @property
     def log_variance(self) -> Tensor:
         """(..., R)."""
+        ...
+
+
+@runtime_checkable
+class Distribution(Protocol):
+    """A distribution of r: what can be drawn, and how likely each r is."""
+
+    @property
+    def mean(self) -> Tensor:
+        """(..., R)."""
+        ...
+
+    @property
+    def variance(self) -> Tensor:
+        """(..., R), of each coordinate."""
+        ...
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """One draw, (..., R). A posterior's has gradients to its parameters, a prior's need not."""
+        ...
+
+    def log_prob(self, latent: Tensor, /) -> Tensor:
+        """Log density (of codes: log probability) of r (..., R), summed over its coordinates: (...), in nats."""
+        ...
+
+
+class Prior(Protocol):
+    """p(r | context) as a part that can be exchanged: made with the dimensions of embedding and latent."""
+
+    def __call__(self, context: Tensor, /) -> Distribution:
+        """Context (..., D) of unit norm -> distribution of r (..., R)."""
         ...
 
 
@@ -35,13 +68,16 @@ class Gated(Protocol):
 
 @runtime_checkable
 class VariationalLatent(Protocol):
-    """Posterior and prior of the latent r (AdaSSL-V): what r costs is the KL between them, in nats."""
+    """Posterior and prior of the latent r (AdaSSL-V): what r costs is the KL between them, in nats.
 
-    def posterior(self, context: Tensor, future: Tensor) -> Gaussian:
+    Both Gaussian: the KL is exact. Otherwise both are a `Distribution`, and it is estimated at the r that is drawn.
+    """
+
+    def posterior(self, context: Tensor, future: Tensor) -> Gaussian | Distribution:
         """q(r | context, future); both (..., D)."""
         ...
 
-    def prior(self, context: Tensor) -> Gaussian:
+    def prior(self, context: Tensor) -> Gaussian | Distribution:
         """p(r | context); context (..., D)."""
         ...
 
