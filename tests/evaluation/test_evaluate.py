@@ -10,6 +10,7 @@ from fake_models import STEPS, KnowingModel, M, little_world, real_video, twin, 
 
 from videossl.errors import UsageError
 from videossl.evaluation import evaluate, oracles, table
+from videossl.evaluation.predictors import NUM_DRAWS
 from videossl.types import Failure
 
 K = 16
@@ -67,7 +68,7 @@ def test_a_model_that_knows_the_truth_beats_every_control(metrics):
 def test_the_truth_row_holds_the_exact_oracle_values(metrics):
     probabilities = torch.tensor([[0.4, 0.3, 0.2, 0.1]])
     coverage = oracles.expected_coverage(probabilities, K).item()
-    calibration = oracles.expected_total_variation(probabilities, K).item()
+    calibration = oracles.expected_total_variation(probabilities, NUM_DRAWS).item()
     assert value(metrics, "truth", "coverage") == pytest.approx(coverage)
     assert value(metrics, "truth", "calibration") == pytest.approx(calibration)
     assert value(metrics, "truth", "precision") == 1

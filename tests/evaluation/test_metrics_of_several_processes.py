@@ -10,9 +10,11 @@ from torchmetrics import Metric
 
 from videossl.evaluation import (
     BestOfK,
+    BranchAccuracy,
     BranchCalibration,
     BranchCoverage,
     BranchPrecision,
+    CandidateNLL,
     EnergyScore,
     FutureRetrieval,
     RankHistogram,
@@ -31,6 +33,8 @@ METRICS = {
     "precision": BranchPrecision,
     "calibration": lambda: BranchCalibration(M),
     "pooled calibration": lambda: BranchCalibration(M, pooled=True),
+    "accuracy of told samples": BranchAccuracy,
+    "likelihood": CandidateNLL,
     "retrieval": FutureRetrieval,
     "ranks": lambda: RankHistogram(K),
     "spread": SpreadSkill,
@@ -51,6 +55,11 @@ def feed(name: str, metric: Metric, rows: slice) -> None:
         metric.update(given["samples"], given["branches"], decoys=given["decoys"], probabilities=probabilities)
     elif name == "energy of motion":  # two frames, two objects
         metric.update(given["samples"].unflatten(2, (2, 2, 2)), given["futures"].unflatten(1, (2, 2, 2)))
+    elif name == "accuracy of told samples":
+        told = torch.arange(K).expand(len(given["samples"]), -1) % M
+        metric.update(given["samples"], told, given["branches"], given["decoys"])
+    elif name == "likelihood":
+        metric.update(given["samples"][:, 0, :M], PROBABILITIES.expand(len(given["samples"]), -1))
     elif name == "retrieval":
         metric.update(given["samples"], given["futures"], given["decoys"])
     else:

@@ -56,6 +56,13 @@ class Bootstrap:
         low, high = resampled.quantile(torch.tensor([(1 - LEVEL) / 2, (1 + LEVEL) / 2], dtype=torch.float64)).tolist()
         return Interval(float(above.sum() / below.sum()), low, high)
 
+    def total_variation(self, frequencies: Tensor, probabilities: Tensor) -> Interval:
+        """Interval of the total variation between the means of (n, M) frequencies and of (n, M) probabilities."""
+        gaps = (frequencies - probabilities).double()
+        resampled = (self.weights @ gaps / self.weights.sum(dim=1, keepdim=True)).abs().sum(dim=1) / 2
+        low, high = resampled.quantile(torch.tensor([(1 - LEVEL) / 2, (1 + LEVEL) / 2], dtype=torch.float64)).tolist()
+        return Interval(float(gaps.mean(dim=0).abs().sum() / 2), low, high)
+
     def root_ratio(self, above: Tensor, below: Tensor) -> Interval:
         """Interval of sqrt(mean(above) / mean(below)), both (n,) and not negative."""
         squared = self.ratio(above, below)

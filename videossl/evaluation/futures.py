@@ -10,13 +10,18 @@ from torch import Tensor
 from videossl.evaluation import oracles
 from videossl.evaluation.best_of_k import best_of_k_curve
 from videossl.evaluation.bootstrap import Bootstrap, Interval
+from videossl.evaluation.branch_accuracy import branch_accuracy
 from videossl.evaluation.branch_calibration import branch_frequencies, total_variation
 from videossl.evaluation.branch_coverage import branch_coverage
 from videossl.evaluation.branch_precision import branch_precision
+from videossl.evaluation.candidate_nll import candidate_nll, entropy
+from videossl.evaluation.candidates import Crowd, own_log_densities
+from videossl.evaluation.density import cross_fitted_log_density
 from videossl.evaluation.energy_score import energy_score
 from videossl.evaluation.future_retrieval import retrieval_ranks
 from videossl.evaluation.held_out import HeldOut
-from videossl.evaluation.predictors import Prediction
+from videossl.evaluation.predictors import NUM_DRAWS, Prediction
+from videossl.evaluation.protocol import FutureModel
 from videossl.evaluation.rank_histogram import RankHistogram
 from videossl.evaluation.readout import MotionReadout
 from videossl.evaluation.space import Space
@@ -79,6 +84,7 @@ class FutureScorer:
         seed: Of climatology and the bootstrap.
 
     Attributes:
+        crowd: Among which candidates the likelihood of a future is judged.
         climatology_px: Trajectory energy of climatology, px; None where motion cannot be read.
     """
 
@@ -95,10 +101,19 @@ class FutureScorer:
         self.has_branches = held_out.has_branches
         self.is_continuous = held_out.is_continuous
         self.num_samples, self.readouts = num_samples, readouts
+        self.num_draws = max(num_samples, NUM_DRAWS)
+        self.videos = held_out.videos[scored]
         self.spaces = {name: space[scored] for name, space in spaces.items()}
         probabilities = held_out.branch_probabilities
         self.probabilities = None if probabilities is None else probabilities[scored].float()
-        self.bootstrap = Bootstrap(held_out.videos[scored], seed=seed)
+        self.bootstrap = Bootstrap(self.videos, seed=seed)
+        countable = self.probabilities if self.has_branches else None
+        some = next(iter(self.spaces.values()))
+        self.crowd = Crowd.of(held_out.videos, scored, some, countable, seed=seed)
+        self.candidates = {
+            name: self.crowd.candidates(self.spaces[name], space.futures, count_branches=self.has_branches)
+            for name, space in spaces.items()
+        }
         others = climatology_rows(held_out.videos, scored, num_samples=num_samples, seed=seed)
         self.climatology = {
             name: self._distance_scores(space.futures[others], self.spaces[name]) for name, space in spaces.items()
@@ -118,12 +133,16 @@ class FutureScorer:
         scores = self._truth_scores(space) if is_truth else self._distance_scores(row.samples, space)
         ranks = retrieval_ranks(row.samples, space.futures, space.decoys, weights=row.weights)
         scores |= {f"hit_at_{top}": (ranks <= top).float() for top in HITS} | {"mrr": 1 / ranks}
+        if not is_truth:
+            scores["nll"] = self.nll(row)
         if self.has_branches and not is_truth:
-            scores |= self._branch_scores(row.samples, space)
+            scores |= self._branch_scores(row, space)
         if self.trajectories is not None:
             scores["energy_px"] = self._trajectory_energy(row, self.trajectories)
         values = {name: found for name, found in scores.items() if found.ndim == 1}
         metrics = {name: self.bootstrap.mean(found) for name, found in values.items()}
+        if self.has_branches:
+            metrics["calibration_pooled"] = self._pooled_calibration(row, space)
         metrics["energy_ratio"] = self.bootstrap.ratio(scores["energy_score"], reference["energy_score"])
         curve: list[float] = []
         if "curve" in scores:
@@ -152,7 +171,7 @@ class FutureScorer:
         if space.branches is None or self.probabilities is None:
             raise ValueError("expected a world with branches to count, got none.")
         true = self.probabilities.mean(dim=0)
-        sampled = branch_frequencies(row.samples, space.branches, None, self.probabilities).mean(dim=0)
+        sampled = branch_frequencies(row.many, space.branches, None, self.probabilities).mean(dim=0)
         return true, sampled, float(total_variation(sampled, true))
 
     def _distance_scores(self, samples: Tensor, space: Space) -> dict[str, Tensor]:
@@ -170,17 +189,48 @@ class FutureScorer:
         read = self.readouts[row.space](row.samples)
         return trajectory_energy(read, trajectories.branches, self.probabilities)
 
-    def _branch_scores(self, samples: Tensor, space: Space) -> dict[str, Tensor]:
+    def nll(self, row: Prediction) -> Tensor:
+        """(n,) nats: `candidate_nll` by a kernel around the draws of a row, its width fitted on other contexts."""
+        draws, candidates = row.many, self.candidates[row.space]
+        if row.draws is None and bool((draws == draws[:, :1]).all()):
+            draws = draws[:, :1]  # one answer, K times
+        density = cross_fitted_log_density(draws, candidates, self.crowd.weights, self.videos)
+        return candidate_nll(density, self.crowd.weights)
+
+    def own_nll(self, model: FutureModel, *, seed: int) -> dict[str, Interval]:
+        """`nll_own`, if the run's model has a density of its own."""
+        densities = own_log_densities(model, self.spaces["run"].contexts, self.candidates["run"], seed=seed)
+        if densities is None:
+            return {}
+        found = self.bootstrap.mean(candidate_nll(densities, self.crowd.weights))
+        return {"nll_own": found} if math.isfinite(found.high) else {}
+
+    def _pooled_calibration(self, row: Prediction, space: Space) -> Interval:
+        """Total variation of the branch frequencies of all contexts together."""
+        probabilities = self.probabilities
+        assert space.branches is not None  # has_branches says so
+        assert probabilities is not None
+        if row.weights is not None:
+            expected = oracles.expected_pooled_total_variation(probabilities, self.num_draws)
+            return Interval(expected, expected, expected)
+        frequencies = branch_frequencies(row.many, space.branches, None, probabilities)
+        return self.bootstrap.total_variation(frequencies, probabilities)
+
+    def _branch_scores(self, row: Prediction, space: Space) -> dict[str, Tensor]:
         branches, probabilities = space.branches, self.probabilities
         assert branches is not None  # has_branches says so
         assert probabilities is not None
-        return {
-            "coverage": branch_coverage(samples, branches, space.decoys, probabilities),
-            "precision": branch_precision(samples, branches, space.decoys, probabilities),
-            # All samples count, for the nearest true branch: what a decoy takes away is the precision's business,
-            # and the oracle's sampling noise is that of K samples, not of the few that landed.
-            "calibration": total_variation(branch_frequencies(samples, branches, None, probabilities), probabilities),
+        # For the calibration all samples count, for the nearest true branch: what a decoy takes away is the
+        # precision's business. It is told from many draws, so that the sampling noise of K does not drown it.
+        frequencies = branch_frequencies(row.many, branches, None, probabilities)
+        found = {
+            "coverage": branch_coverage(row.samples, branches, space.decoys, probabilities),
+            "precision": branch_precision(row.samples, branches, space.decoys, probabilities),
+            "calibration": total_variation(frequencies, probabilities),
         }
+        if row.told is not None:
+            found["branch_accuracy"] = branch_accuracy(row.many, row.told, branches, space.decoys)
+        return found
 
     def _truth_scores(self, space: Space) -> dict[str, Tensor]:
         branches, probabilities = space.branches, self.probabilities
@@ -194,7 +244,8 @@ class FutureScorer:
             "curve": oracles.expected_best_of_k_curve(branches, probabilities, self.num_samples),
             "coverage": oracles.expected_coverage(probabilities, self.num_samples),
             "precision": torch.ones(len(branches)),
-            "calibration": oracles.expected_total_variation(probabilities, self.num_samples),
+            "calibration": oracles.expected_total_variation(probabilities, self.num_draws),
+            "nll": entropy(probabilities),
         }
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from videossl.evaluation.landing import lands_on
+from videossl.evaluation.latents import latents
 from videossl.evaluation.predictors import posterior_samples, prior_samples
-from videossl.evaluation.protocol import FutureModel, device_of
+from videossl.evaluation.protocol import FutureModel
 from videossl.evaluation.shapes import distances, unit
 from videossl.evaluation.space import Space
 from videossl.objectives.collapse import (
@@ -18,12 +18,6 @@ from videossl.objectives.collapse import (
     effective_rank,
     embedding_std,
 )
-
-
-def kl_per_unit(mean: Tensor, log_variance: Tensor, prior_mean: Tensor, prior_log_variance: Tensor) -> Tensor:
-    """KL divergence of diagonal Gaussians in nats, for each coordinate: four times (n, R) -> (n, R)."""
-    log_ratio = log_variance - prior_log_variance
-    return 0.5 * (log_ratio.exp() + (mean - prior_mean).square() / prior_log_variance.exp() - 1 - log_ratio)
 
 
 def active_units(kl: Tensor) -> int:
@@ -47,31 +41,17 @@ def posterior_prior_gap(model: FutureModel, space: Space, *, num_samples: int, s
     return 1 - float(distances(unit(posterior), futures).mean()) / max(far, 1e-12)
 
 
-def posterior_branch_accuracy(
-    model: FutureModel, space: Space, probabilities: Tensor, *, num_samples: int, seed: int
-) -> float | None:
-    """Share of posterior samples that land on the very branch that they were told; None without branches.
-
-    What blurs here blurs in every sample of the prior too.
-    """
-    if space.branches is None:
-        return None
-    samples, told = posterior_samples(model, space, probabilities, num_samples=num_samples, seed=seed)
-    assert told is not None  # branches and probabilities are there
-    landed = lands_on(samples, space.branches, space.decoys)
-    return float(torch.eq(landed, told).double().mean())
-
-
 @torch.inference_mode()
 def health(
-    model: FutureModel, space: Space, probabilities: Tensor | None, *, num_samples: int, seed: int
+    model: FutureModel, space: Space, *, posterior_branch_accuracy: float | None, num_samples: int, seed: int
 ) -> dict[str, Any]:
     """Everything about collapse, and warnings in plain words.
 
     Args:
         model: The run's model.
         space: All contexts of the evaluation in its space.
-        probabilities: (n, M) of the branches where they can be counted, else None.
+        posterior_branch_accuracy: As the scores have it, None where branches cannot be counted: what blurs there blurs
+            in every sample of the prior too.
         num_samples: K.
         seed: Of the draws.
 
@@ -88,7 +68,7 @@ def health(
         "active_units": None,
         "latent_dim": 0,
         "posterior_prior_gap": None,
-        "posterior_branch_accuracy": None,
+        "posterior_branch_accuracy": posterior_branch_accuracy,
     }
     warnings = []
     if std < COLLAPSED_STD or rank < COLLAPSED_RANK:
@@ -97,23 +77,14 @@ def health(
             "all these clips look nearly the same to the model. Unless they are, no score means anything."
         )
     if model.latent is not None:
-        device = device_of(model)
-        posterior, prior = model.latent_distributions(space.contexts.to(device), space.futures.to(device))
-        mean, log_variance, prior_mean, prior_log_variance = (
-            values.float().cpu() for values in (posterior.mean, posterior.log_variance, prior.mean, prior.log_variance)
-        )
-        per_unit = kl_per_unit(mean, log_variance, prior_mean, prior_log_variance)  # (n, R)
-        kl = float(per_unit.sum(dim=1).mean())
+        found_latents = latents(model, space.contexts, space.futures, seed=seed)
+        kl, per_unit = float(found_latents.kl.mean()), found_latents.kl_per_unit
         found |= {
             "kl_nats": kl,
-            "active_units": active_units(per_unit),
-            "latent_dim": mean.shape[1],
+            "active_units": None if per_unit is None else active_units(per_unit),
+            "latent_dim": found_latents.sample.shape[1],
             "posterior_prior_gap": posterior_prior_gap(model, space, num_samples=num_samples, seed=seed),
         }
-        if probabilities is not None:
-            found["posterior_branch_accuracy"] = posterior_branch_accuracy(
-                model, space, probabilities, num_samples=num_samples, seed=seed
-            )
         if kl < DEAD_NATS:
             warnings.append(
                 f"The latent is dead (KL {kl:.3f} nats): r says nothing about the future, so all sampled futures are "

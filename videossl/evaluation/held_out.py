@@ -74,6 +74,7 @@ class HeldOut:
         labels: (n,) int64 class of each context for the map of embeddings, -1 where unknown.
         label_name: What `labels` says, for example "digit class".
         world: Name of the world, None for real video.
+        branches_alike: Whether the m-th branch is the same change in every context, so that r of one can steer another.
         failures: Videos that could not be read.
         notes: What was left out and why, a sentence each.
     """
@@ -92,6 +93,7 @@ class HeldOut:
     labels: Tensor | None = None
     label_name: str = ""
     world: str | None = None
+    branches_alike: bool = True
     failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -1,5 +1,6 @@
 """What each metric is called, which way is better, how to read it and what chance reaches."""
 
+import math
 from typing import Any
 
 from videossl.evaluation.held_out import HeldOut
@@ -10,6 +11,9 @@ def metric_help(
     *,
     num_scored: int,
     num_samples: int,
+    num_draws: int,
+    num_candidates: int,
+    nll_floor: float,
     climatology_px: float | None = None,
     readout_px: float | None = None,
 ) -> dict[str, dict[str, Any]]:
@@ -19,6 +23,9 @@ def metric_help(
         held_out: Numbers of branches and decoys are read from it.
         num_scored: Contexts that are scored.
         num_samples: K.
+        num_draws: Draws from which frequencies and densities are told.
+        num_candidates: Among which the likelihood of a future is judged.
+        nll_floor: The lowest possible mean negative log-likelihood among them, nats.
         climatology_px: Trajectory energy of guessing the futures of other videos; None where motion cannot be read.
         readout_px: Error of reading motion in the space of the run; given with `climatology_px`.
     """
@@ -57,9 +64,41 @@ def metric_help(
             "calibration",
             "Branch calibration error",
             "lower",
-            "Total variation between how often the samples of a context take each possible future and how often it "
-            "comes true: 0 is perfect, 1 is worst; the truth row shows what chance alone leaves.",
+            f"Total variation between how often {num_draws} draws of a context take each possible future and how often "
+            "it comes true: 0 is perfect, 1 is worst; the truth row shows what chance alone leaves.",
         )
+        add(
+            "calibration_pooled",
+            "Branch calibration error, all contexts together",
+            "lower",
+            "The same with the frequencies averaged over all contexts first: it finds a future that is over- or "
+            "under-sampled everywhere, and does not see one future for one context, another for the next.",
+        )
+        add(
+            "branch_accuracy",
+            "Branch accuracy of told samples",
+            "higher",
+            "Only where the samples were told a future: the share that lands on that very one, among all possible and "
+            "impossible ones. What blurs here blurs in every sample of the prior too.",
+            hit,
+        )
+    add(
+        "nll",
+        "Negative log-likelihood among candidates, nats",
+        "lower",
+        f"How unlikely what can happen is held among {num_candidates} candidates: all that can happen, all that "
+        "cannot, and futures of other contexts. The density is a kernel around the draws, as wide as is best on other "
+        f"contexts. No forecast can do better than {nll_floor:.2f}.",
+        math.log(num_candidates),
+    )
+    add(
+        "nll_own",
+        "The same by the model's own density, nats",
+        "lower",
+        "By `log_prob` of the model as it is, nothing fitted: far above the value before it, the model is too sure of "
+        "the width of its own density.",
+        math.log(num_candidates),
+    )
     cloud = "How far the cloud of samples is from what can happen, less its own spread"
     if climatology_px is None or readout_px is None:
         reads = f"{cloud}; only the true distribution is best. 1 is what guessing the futures of other videos gives."

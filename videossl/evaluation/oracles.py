@@ -1,5 +1,7 @@
 """What exact draws from the true distribution score: the ceiling of each metric, without sampling noise."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -40,6 +42,39 @@ def expected_total_variation(probabilities: Tensor, num_samples: int) -> Tensor:
     log_mass = log_ways + torch.xlogy(hits, p) + torch.xlogy(num_samples - hits, 1 - p)  # (B, M, K + 1)
     deviation = (hits / num_samples - p).abs()
     return ((log_mass.exp() * deviation).sum(dim=(1, 2)) / 2).float()
+
+
+def expected_pooled_total_variation(probabilities: Tensor, num_samples: int) -> float:
+    """As `expected_total_variation`, of frequencies averaged over the contexts, K draws in each: `1/2 sum_m E|X_m|`.
+
+    How often branch m is taken by all draws together is a sum of binomials with a probability of their own each. Its
+    distribution is the inverse Fourier transform of the product of theirs, taken over 12 standard deviations to either
+    side of its mean: what lies beyond is below rounding.
+
+    Args:
+        probabilities: (B, M), rows sum to one.
+        num_samples: K.
+
+    Returns:
+        In [0, 1].
+    """
+    p = probabilities.double()
+    total, expected = len(p) * num_samples, 0.0
+    for of_branch in p.T:
+        mean = float(of_branch.sum()) * num_samples
+        deviation = float((of_branch * (1 - of_branch)).sum() * num_samples) ** 0.5
+        reach = math.ceil(12 * deviation) + 1
+        hits = torch.arange(math.floor(mean) - reach, math.floor(mean) + reach + 1, dtype=torch.float64)
+        angles = 2 * torch.pi * torch.arange(len(hits), dtype=torch.float64) / len(hits)
+        turns = torch.polar(torch.ones_like(angles), angles)
+        log_characteristic = -1j * angles * hits[0]  # the first of `hits` becomes place 0
+        # Contexts that share a probability are one factor: most worlds have few different ones.
+        distinct, counts = torch.unique(of_branch, return_counts=True)
+        for chance, count in zip(distinct.tolist(), counts.tolist(), strict=True):
+            log_characteristic = log_characteristic + num_samples * count * torch.log(1 - chance + chance * turns)
+        mass = torch.fft.fft(log_characteristic.exp()).real / len(hits)
+        expected += float((mass * (hits - mean).abs()).sum()) / total / 2
+    return expected
 
 
 def expected_energy_score(branches: Tensor, probabilities: Tensor, *, draws: bool = False) -> Tensor:

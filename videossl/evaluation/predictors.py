@@ -18,7 +18,8 @@ from videossl.evaluation.space import Space
 from videossl.evaluation.trajectory_energy import trajectory_energy
 
 Kind = Literal["model", "control", "oracle"]
-STATES_AT_ONCE = 256
+SAMPLES_AT_ONCE = 16_384
+NUM_DRAWS = 256
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ class Prediction:
         note: One sentence on what it is.
         samples: (n, K, D). For the truth itself: its M branches, scored exactly and not by draws.
         weights: (n, M) probabilities of the truth's branches; None for all other rows: K equal samples.
+        draws: (n, K', D), K' > K, of which `samples` are the first K: for frequencies and densities, which few samples
+            would say coarsely. None: `samples` are all that there is to say.
+        told: (n, K'), the branch that each of `draws` was told; None where nothing was told.
     """
 
     key: str
@@ -42,6 +46,13 @@ class Prediction:
     note: str
     samples: Tensor
     weights: Tensor | None = None
+    draws: Tensor | None = None
+    told: Tensor | None = None
+
+    @property
+    def many(self) -> Tensor:
+        """`draws` where there are some, else `samples`."""
+        return self.samples if self.draws is None else self.draws
 
 
 @torch.inference_mode()
@@ -50,7 +61,7 @@ def prior_samples(model: FutureModel, states: Tensor, *, num_samples: int, seed:
     device = device_of(model)
     parts = [
         model.sample_futures(part.to(device), num_samples=num_samples, horizon=1, seed=seed + number)[:, :, 0]
-        for number, part in enumerate(torch.split(states, STATES_AT_ONCE))
+        for number, part in enumerate(torch.split(states, max(1, SAMPLES_AT_ONCE // num_samples)))
     ]
     return torch.cat(parts).float().cpu()
 
@@ -87,7 +98,7 @@ def posterior_samples(
         told = torch.multinomial(probabilities.float(), num_samples, replacement=True, generator=generator)  # (n, K)
         futures = space.branches.gather(1, repeat(told, "n k -> n k d", d=futures.shape[2]))
     contexts = repeat(space.contexts, "n d -> (n k) d", k=num_samples)
-    device, at_once = device_of(model), STATES_AT_ONCE * num_samples
+    device, at_once = device_of(model), SAMPLES_AT_ONCE
     batches = zip(
         torch.split(contexts, at_once),
         torch.split(rearrange(futures, "n k d -> (n k) d"), at_once),
@@ -131,20 +142,23 @@ class Predictors:
         self.trajectories = held_out.trajectories
         self.tuning_rows, self.scored_rows = tuning, scored
         self.num_samples, self.seed = num_samples, seed
+        self.num_draws = max(num_samples, NUM_DRAWS)
 
-    def all(self, model: FutureModel, twin: FutureModel | None, untrained: FutureModel) -> list[Prediction]:
+    def all(self, model: FutureModel, twin: FutureModel | None, untrained: FutureModel | None) -> list[Prediction]:
         """Every row that these models and this world allow, the model's own first.
 
         Args:
             model: The run's model.
             twin: The same without a latent, trained alike; the noise then goes around its prediction.
-            untrained: The same architecture with random weights.
+            untrained: The same architecture with random weights; None: no such row.
         """
         rows = [self.samples(model), self.mean(model)]
         if twin is not None:
             rows.append(self.twin(twin))
         rows += self.noise(model, "run") if twin is None else self.noise(twin, "twin")
-        rows += [self.copy(), self.random(untrained)]
+        rows.append(self.copy())
+        if untrained is not None:
+            rows.append(self.random(untrained))
         if model.latent is not None:
             rows.append(self.posterior(model))
         return rows + self.truth()
@@ -154,8 +168,8 @@ class Predictors:
         note = f"{self.num_samples} futures of each context, r drawn from the prior."
         if model.latent is None:
             note = f"This model is deterministic: its one prediction, {self.num_samples} times."
-        samples = prior_samples(model, self.scored["run"].contexts, num_samples=self.num_samples, seed=self.seed)
-        return Prediction("samples", "samples of this model", "model", "run", note, samples)
+        samples, draws = self._drawn(model, self.scored["run"].contexts)
+        return Prediction("samples", "samples of this model", "model", "run", note, samples, draws=draws)
 
     def mean(self, model: FutureModel) -> Prediction:
         """The model forced to one answer."""
@@ -190,12 +204,11 @@ class Predictors:
         rows = []
         for goal, loss in losses.items():
             scale = tuned_scale(centres[self.tuning_rows], loss, num_samples=self.num_samples, seed=self.seed)
-            samples = noise_around(
-                centres[self.scored_rows], scale=scale, num_samples=self.num_samples, seed=self.seed + 1
-            )
+            draws = noise_around(centres[self.scored_rows], scale=scale, num_samples=self.num_draws, seed=self.seed + 1)
             note = f"Noise around {whose}, its norm ({scale:.2f}) tuned for the {goal} on held-out contexts not scored."
             key = f"noise_{goal.split()[0]}"
-            rows.append(Prediction(key, f"noise tuned for {goal}", "control", space, note, samples))
+            samples = draws[:, : self.num_samples]
+            rows.append(Prediction(key, f"noise tuned for {goal}", "control", space, note, samples, draws=draws))
         return rows
 
     def copy(self) -> Prediction:
@@ -205,20 +218,22 @@ class Predictors:
 
     def random(self, untrained: FutureModel) -> Prediction:
         """Nothing learnt."""
-        contexts = self.scored["random"].contexts
-        samples = prior_samples(untrained, contexts, num_samples=self.num_samples, seed=self.seed)
+        samples, draws = self._drawn(untrained, self.scored["random"].contexts)
         note = "The same architecture with random weights."
-        return Prediction("random", "untrained model", "control", "random", note, samples)
+        return Prediction("random", "untrained model", "control", "random", note, samples, draws=draws)
 
     def posterior(self, model: FutureModel) -> Prediction:
         """The model with r inferred from a future that it should have foreseen."""
         probabilities = None if self.probabilities is None else self.probabilities[self.scored_rows]
-        samples, told = posterior_samples(
-            model, self.scored["run"], probabilities, num_samples=self.num_samples, seed=self.seed + 1
+        draws, told = posterior_samples(
+            model, self.scored["run"], probabilities, num_samples=self.num_draws, seed=self.seed + 1
         )
+        if not self.has_branches:
+            told = None  # which of many draws of a continuous distribution it was is nothing to hit
         how = "the observed future itself" if told is None else "true futures drawn at random"
         note = f"The same model with r inferred from {how}: what a perfect prior could reach."
-        return Prediction("posterior", "posterior (sees the future)", "oracle", "run", note, samples)
+        samples, name = draws[:, : self.num_samples], "posterior (sees the future)"
+        return Prediction("posterior", name, "oracle", "run", note, samples, draws=draws, told=told)
 
     def truth(self) -> list[Prediction]:
         """Exact draws from the true distribution, in a world where it is known."""
@@ -228,6 +243,13 @@ class Predictors:
         note = f"{self.num_samples} draws from the true distribution: what nothing can beat in expectation, exactly."
         weights = self.probabilities[self.scored_rows].float()
         return [Prediction("truth", "truth (exact draws)", "oracle", "run", note, branches, weights)]
+
+    def _drawn(self, model: FutureModel, contexts: Tensor) -> tuple[Tensor, Tensor | None]:
+        """K samples, and the many of which they are the first; a deterministic model has no more to say."""
+        if model.latent is None:
+            return prior_samples(model, contexts, num_samples=self.num_samples, seed=self.seed), None
+        draws = prior_samples(model, contexts, num_samples=self.num_draws, seed=self.seed)
+        return draws[:, : self.num_samples], draws
 
     def _copies(self, answers: Tensor) -> Tensor:
         return repeat(answers, "n d -> n k d", k=self.num_samples)

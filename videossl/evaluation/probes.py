@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from videossl.evaluation.held_out import ProbeClips
-from videossl.evaluation.protocol import FutureModel, device_of
+from videossl.evaluation.latents import latents
+from videossl.evaluation.protocol import FutureModel
 from videossl.evaluation.space import embed_clips
 
 STRENGTHS = tuple(float(strength) for strength in torch.logspace(-5, 2, 15))
 PART_SHARES = (0.5, 0.2)  # fitting, choosing the strength; the rest is for the test
 FEWEST_CLIPS = 40
-LATENT_TARGETS = {"kick"}  # what no context can know
+LATENT_TARGETS = {"kick", "kick of each object"}  # what no context can know
 
 
 @dataclass(frozen=True)
@@ -115,36 +116,32 @@ def probe_features(
         features["frame mean"] = frame_mean
     if model.latent is None:
         return features, None
-    device = device_of(model)
     if futures is None:
         futures = embed_clips(model, clips.futures, description="embedding (probes)").embedding
-    posterior, prior = model.latent_distributions(contexts.embedding.to(device), futures.to(device))
-    mean, log_variance = posterior.mean.float().cpu(), posterior.log_variance.float().cpu()
-    noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(seed))
-    prior_deviation = torch.exp(0.5 * prior.log_variance.float().cpu())
-    features["latent sample"] = mean + noise * torch.exp(0.5 * log_variance)
-    features["innovation"] = (mean - prior.mean.float().cpu()) / prior_deviation
-    ratio = torch.exp(0.5 * log_variance) / prior_deviation
-    kl = 0.5 * (ratio.square() + features["innovation"].square() - 1) - ratio.log()
-    return features, float(kl.sum(dim=-1).mean())
+    found = latents(model, contexts.embedding, futures, seed=seed)
+    features["latent sample"] = found.sample
+    features["innovation"] = found.innovation
+    return features, float(found.kl.mean())
 
 
 def probes(
     model: FutureModel,
-    untrained: FutureModel,
+    untrained: FutureModel | None,
     clips: ProbeClips,
     *,
     seed: int,
     futures: Mapping[str, Tensor] | None = None,
+    posterior_branch_accuracy: float | None = None,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Probe every target from every kind of feature that may know it.
 
     Args:
         model: The run's model.
-        untrained: The same architecture with random weights, for the column beside.
+        untrained: The same architecture with random weights, for the column beside; None: no such column.
         clips: Clips with truth.
         seed: Of the split and the draws of r.
         futures: "run" and "random" -> (n, D), of the clips' futures in both spaces, if they are embedded already.
+        posterior_branch_accuracy: As the scores have it; stands beside every probe of r, as the KL does.
 
     Returns:
         Entries for `metrics.json`, and what could not be probed and why.
@@ -157,7 +154,9 @@ def probes(
         ]
     known = futures or {}
     features, kl_nats = probe_features(model, clips, seed=seed, futures=known.get("run"))
-    beside, _ = probe_features(untrained, clips, seed=seed, futures=known.get("random"))
+    beside: dict[str, Tensor] = {}
+    if untrained is not None:
+        beside, _ = probe_features(untrained, clips, seed=seed, futures=known.get("random"))
     entries: list[dict[str, Any]] = []
     skipped = []
     for target, values in clips.targets.items():
@@ -175,9 +174,11 @@ def probes(
                 "features": kind,
                 "score": "accuracy" if values.ndim == 1 else "r2",
                 "value": value,
-                "random_encoder": probe(beside[kind], values, parts)[0],
+                "random_encoder": probe(beside[kind], values, parts)[0] if kind in beside else None,
                 "chance": chance,
                 "num_test": len(parts.test),
             }
-            entries.append(entry | ({"kl_nats": kl_nats} if kind in ("latent sample", "innovation") else {}))
+            if kind in ("latent sample", "innovation"):
+                entry |= {"kl_nats": kl_nats, "posterior_branch_accuracy": posterior_branch_accuracy}
+            entries.append(entry)
     return entries, skipped

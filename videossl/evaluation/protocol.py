@@ -1,7 +1,7 @@
 """What a model must be able to do to be evaluated; `videossl.load` gives one, other people's models may be another."""
 
 from collections.abc import Iterator
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -20,6 +20,28 @@ class Gaussian(Protocol):
     @property
     def log_variance(self) -> Tensor:
         """(..., R)."""
+        ...
+
+
+class Distribution(Protocol):
+    """Any other distribution of r: what can be drawn, and how likely each r is."""
+
+    @property
+    def mean(self) -> Tensor:
+        """(..., R)."""
+        ...
+
+    @property
+    def variance(self) -> Tensor:
+        """(..., R), of each coordinate."""
+        ...
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """One draw, (..., R)."""
+        ...
+
+    def log_prob(self, latent: Tensor, /) -> Tensor:
+        """Log density of r (..., R), in nats: (...)."""
         ...
 
 
@@ -51,7 +73,9 @@ class FutureModel(Protocol):
         """States (B, D), (B, D) -> (B, K, D)."""
         ...
 
-    def latent_distributions(self, context: Tensor, future: Tensor, /) -> tuple[Gaussian, Gaussian]:
+    def latent_distributions(
+        self, context: Tensor, future: Tensor, /
+    ) -> tuple[Gaussian | Distribution, Gaussian | Distribution]:
         """States (B, D), (B, D) -> posterior, prior."""
         ...
 
@@ -64,6 +88,34 @@ class FutureModel(Protocol):
         ...
 
 
-def device_of(model: FutureModel) -> torch.device:
+@runtime_checkable
+class SteerableModel(Protocol):
+    """A model whose r can be inferred in one video and applied in another."""
+
+    def infer_latent(self, context: Tensor, future: Tensor, /) -> Tensor:
+        """States (B, D), (B, D) -> r (B, R)."""
+        ...
+
+    def sample_futures(
+        self, frames: Tensor, /, *, num_samples: int, horizon: int = 1, seed: int = 0, latent: Tensor | None = None
+    ) -> Tensor:
+        """As of `FutureModel`, the first step with r (B, R) if it is given."""
+        ...
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """As of `FutureModel`."""
+        ...
+
+
+@runtime_checkable
+class LikelihoodModel(Protocol):
+    """A model that says how likely a future is."""
+
+    def log_prob(self, context: Tensor, future: Tensor, /, *, num_samples: int = 64, seed: int = 0) -> Tensor:
+        """States (B, D), (B, D) -> log density (B,), in nats up to an offset that is the same for all futures."""
+        ...
+
+
+def device_of(model: FutureModel | SteerableModel) -> torch.device:
     """Where the model computes; the CPU for a model without weights."""
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))

@@ -219,6 +219,7 @@ def _with_world_extras(
         labels=torch.from_numpy(truth.classes[rows, 0]) if single else None,
         label_name="class of the object" if single else "",
         world=type(world).__name__,
+        branches_alike=world.branches_alike,
         probe=probe_clips(world, truth, plan, frame_size=frame_size, num_clips=num_probe_clips, seed=seed),
     )
 

@@ -6,17 +6,19 @@ from typing import Any
 
 from videossl.errors import UsageError
 from videossl.evaluation.bootstrap import FEWEST_VIDEOS
+from videossl.evaluation.candidate_nll import entropy
 from videossl.evaluation.comparisons import comparisons
 from videossl.evaluation.futures import FutureScorer, curve_points
 from videossl.evaluation.gallery import gallery, write_gallery
 from videossl.evaluation.health import health
 from videossl.evaluation.held_out import HeldOut
 from videossl.evaluation.metric_help import metric_help
-from videossl.evaluation.predictors import Predictors
+from videossl.evaluation.predictors import Prediction, Predictors
 from videossl.evaluation.probes import probes
 from videossl.evaluation.protocol import FutureModel
 from videossl.evaluation.readout import motion_readouts, why_no_readout
 from videossl.evaluation.space import embed_clips, embed_space
+from videossl.evaluation.steering import steering
 from videossl.files import replacing
 
 FORMAT = 1
@@ -29,6 +31,9 @@ def evaluate(
     *,
     num_samples: int = 32,
     seed: int = 0,
+    untrained: bool = True,
+    motion: bool = True,
+    own_likelihood: bool = True,
     run: str = "",
     out: Path | None = None,
 ) -> dict[str, Any]:
@@ -43,6 +48,9 @@ def evaluate(
         held_out: The clips.
         num_samples: K, sampled futures of each context.
         seed: Of every draw; the same seed gives the same numbers.
+        untrained: Score the same architecture with random weights, too.
+        motion: Read samples as motion in pixels, too, where that is possible.
+        own_likelihood: Ask the model's own `log_prob`, too, if it has one.
         run: Name of the run, to be written down.
         out: Folder for `metrics.json` and `gallery.npz`; None: write nothing.
 
@@ -55,11 +63,11 @@ def evaluate(
     if num_samples < 1:
         raise UsageError(f"an evaluation needs num_samples >= 1 sampled futures of each context, got {num_samples}.")
     tuning, scored = held_out.tuning_split(seed)
-    untrained = model.reinitialised(seed)
-    models = {"run": model, "random": untrained} | ({} if twin is None else {"twin": twin})
+    fresh = model.reinitialised(seed) if untrained else None
+    models = {"run": model} | ({"random": fresh} if fresh else {}) | ({} if twin is None else {"twin": twin})
     spaces = {name: embed_space(each, held_out, name) for name, each in models.items()}
     probe_futures = {}
-    if held_out.probe is not None and why_no_readout(held_out) is None:
+    if motion and held_out.probe is not None and why_no_readout(held_out) is None:
         probe_futures = {
             name: embed_clips(each, held_out.probe.futures, description=f"embedding ({name})").embedding
             for name, each in models.items()
@@ -68,9 +76,14 @@ def evaluate(
     predictors = Predictors(
         spaces, readouts, held_out, tuning=tuning, scored=scored, num_samples=num_samples, seed=seed
     )
-    rows = predictors.all(model, twin, untrained)
+    rows = predictors.all(model, twin, fresh)
+    samples = rows[0]
     scorer = FutureScorer(held_out, spaces, readouts, scored, num_samples=num_samples, seed=seed)
     scores = {row.key: scorer.score(row) for row in rows}
+    if own_likelihood:
+        scores[samples.key].metrics.update(scorer.own_nll(model, seed=seed))
+    told = scores["posterior"].metrics.get("branch_accuracy") if "posterior" in scores else None
+    posterior_branch_accuracy = None if told is None else told.value
     skipped = _skipped(held_out, twin, model, num_samples)
     if not scorer.bootstrap.by_video:
         skipped.append(
@@ -80,8 +93,26 @@ def evaluate(
     probed: list[dict[str, Any]] = []
     unprobed: list[str] = []
     if held_out.probe is not None:
-        probed, unprobed = probes(model, untrained, held_out.probe, seed=seed, futures=probe_futures)
-    countable = held_out.branch_probabilities if held_out.has_branches else None
+        probed, unprobed = probes(
+            model,
+            fresh,
+            held_out.probe,
+            seed=seed,
+            futures=probe_futures,
+            posterior_branch_accuracy=posterior_branch_accuracy,
+        )
+    steered, unsteered = _steering(model, held_out, scorer, samples, seed=seed)
+    help_of = metric_help(
+        held_out,
+        num_scored=len(scored),
+        num_samples=num_samples,
+        num_draws=scorer.num_draws,
+        num_candidates=scorer.crowd.weights.shape[1],
+        nll_floor=float(entropy(scorer.crowd.weights).mean()),
+        climatology_px=scorer.climatology_px,
+        readout_px=readouts["run"].error_px if readouts else None,
+    )
+    measured = {name for score in scores.values() for name in score.metrics}
     metrics: dict[str, Any] = {
         "format": FORMAT,
         "run": run,
@@ -101,13 +132,7 @@ def evaluate(
             }
             for row in rows
         ],
-        "metric_help": metric_help(
-            held_out,
-            num_scored=len(scored),
-            num_samples=num_samples,
-            climatology_px=scorer.climatology_px,
-            readout_px=readouts["run"].error_px if readouts else None,
-        ),
+        "metric_help": {name: entry for name, entry in help_of.items() if name in measured},
         "readouts": {name: {"error_px": readout.error_px} for name, readout in readouts.items()},
         "comparisons": comparisons(
             # A deterministic model's samples are its mean prediction: nothing to compare.
@@ -119,10 +144,16 @@ def evaluate(
         "rank_histograms": {key: score.rank_histogram for key, score in scores.items() if score.rank_histogram},
         "branch_frequencies": None,
         "probes": probed,
-        "health": health(model, spaces["run"], countable, num_samples=num_samples, seed=seed),
-        "skipped": skipped + unprobed,
+        "steering": steered,
+        "health": health(
+            model,
+            spaces["run"],
+            posterior_branch_accuracy=posterior_branch_accuracy,
+            num_samples=num_samples,
+            seed=seed,
+        ),
+        "skipped": skipped + unprobed + unsteered,
     }
-    samples = rows[0]
     if held_out.has_branches:
         true, sampled, distance = scorer.frequencies(samples)
         metrics["branch_frequencies"] = {
@@ -135,6 +166,21 @@ def evaluate(
             temporary.write_text(json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
         write_gallery(out / "gallery.npz", gallery(held_out, spaces["run"], samples.samples, scored))
     return metrics
+
+
+def _steering(
+    model: FutureModel, held_out: HeldOut, scorer: FutureScorer, samples: Prediction, *, seed: int
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """The entry `steering`, or None and why there is none."""
+    if not held_out.has_branches or scorer.probabilities is None:
+        return None, []
+    if not held_out.branches_alike:
+        return None, ["steering: a future of that number is not the same change in every context of this world"]
+    space = scorer.spaces[samples.space]
+    found = steering(model, space, scorer.probabilities, scorer.bootstrap, samples.many, seed=seed)
+    if found is None and model.latent is not None:
+        return None, ["steering: the model takes no r from outside, or too few contexts can have every future"]
+    return found, []
 
 
 def _skipped(held_out: HeldOut, twin: FutureModel | None, model: FutureModel, num_samples: int) -> list[str]:

@@ -11,7 +11,7 @@ COLUMNS = (
     ("energy_ratio", "energy"),
     ("best_of_k_ratio", "best of K"),
     ("hit_at_1", "hit@1"),
-    ("mrr", "MRR"),
+    ("nll", "NLL"),
 )
 GROUPS = (("model", "model"), ("control", "controls: what it must beat"), ("oracle", "oracles: they know the answer"))
 NAME_WIDTH = 30
@@ -55,7 +55,7 @@ def table(metrics: dict[str, Any]) -> str:
     lines.append("-" * (NAME_WIDTH + CELL_WIDTH * len(shown)))
     chances = [help_of[key]["chance"] for key, _ in shown]
     lines.append(_line("chance", ["" if chance is None else _number(chance) for chance in chances]))
-    lines += ["", *_paired(metrics), *_advice(metrics, shown)]
+    lines += ["", *_paired(metrics), *_latent(metrics), *_probes(metrics), *_advice(metrics, shown)]
     lines += [f"Warning: {warning}" for warning in metrics["health"]["warnings"]]
     lines += [f"Left out: {reason}." for reason in metrics["skipped"]]
     return "\n".join(wrapped for line in lines for wrapped in _wrap(line))
@@ -85,6 +85,34 @@ def _paired(metrics: dict[str, Any]) -> list[str]:
             f"{words} by {gap} [{low_text}, {high_text}]{doubt}"
         )
     return [*lines, ""] if lines else []
+
+
+def _latent(metrics: dict[str, Any]) -> list[str]:
+    """What r carries."""
+    health, steering = metrics["health"], metrics["steering"]
+    if health["kl_nats"] is None:
+        return []
+    parts = [f"r carries {health['kl_nats']:.2f} nats"]
+    if health["posterior_branch_accuracy"] is not None:
+        parts.append(f"told a future, {_number(health['posterior_branch_accuracy'])} of the samples land on that one")
+    if steering is not None:
+        rate, own, blind = (_cell(steering[name]) for name in ("rate", "own", "unsteered"))
+        parts.append(f"r of another video takes its branch in {rate} (r of its own {own}, of nobody {blind})")
+    return ["; ".join(parts) + "."]
+
+
+def _probes(metrics: dict[str, Any]) -> list[str]:
+    """What a weighted sum reads from r and from the representation, a line each."""
+    lines = []
+    for features, name in (("representation", "the context"), ("latent sample", "r"), ("innovation", "what r adds")):
+        found = [
+            f"{entry['target']} {_number(entry['value'])}{' right' if entry['score'] == 'accuracy' else ''}"
+            for entry in metrics["probes"]
+            if entry["features"] == features and not (features == "representation" and "kick" in entry["target"])
+        ]
+        if found:
+            lines.append(f"Read from {name} by a weighted sum (R^2 where nothing else is said): {', '.join(found)}.")
+    return lines
 
 
 def _readings(metrics: dict[str, Any]) -> list[str]:

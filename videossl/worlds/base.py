@@ -54,9 +54,11 @@ class World(ABC):
         num_frames: T, frames of a video.
         branch_frame: The first frame that differs between branches, in [1, T).
         num_branches: M, to the end of the video.
+        branches_alike: Whether branch m is the same change in every context in which it can happen.
         path_arguments: Arguments of the constructor that are paths; `write_world` copies these files beside the videos.
     """
 
+    branches_alike: ClassVar[bool] = True
     path_arguments: ClassVar[tuple[str, ...]] = ()
     num_frames: int
     branch_frame: int

@@ -63,6 +63,8 @@ class Maze(World):
         UsageError: The arguments do not fit each other.
     """
 
+    branches_alike = False  # a choice is one of the ways that are open, and they differ from place to place
+
     def __init__(
         self,
         *,

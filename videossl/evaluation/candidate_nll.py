@@ -1,0 +1,53 @@
+"""Likelihood among candidates: how well the true futures are told from those that cannot or did not happen."""
+
+import torch
+from torch import Tensor
+
+from videossl.evaluation.mean_over_contexts import MeanOverContexts
+
+
+def candidate_nll(log_densities: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy of the true futures under a softmax over candidates: `- sum_c w_c log softmax(l)_c`.
+
+    Args:
+        log_densities: (B, C) log density of each candidate given its context, in nats; an offset that is the same for
+            all candidates of a context changes nothing.
+        weights: (B, C) true probabilities of the candidates, rows sum to one; 0 for all that cannot happen.
+
+    Returns:
+        (B,) nats. Lowest possible: the entropy of the weights (`entropy`). All candidates alike: log C.
+
+    Raises:
+        ValueError: Shapes that differ, or weights that do not sum to one.
+    """
+    if log_densities.ndim != 2 or log_densities.shape != weights.shape:
+        raise ValueError(
+            f"expected log_densities and weights of the same shape (B, C), got {tuple(log_densities.shape)} and "
+            f"{tuple(weights.shape)}."
+        )
+    if (weights < 0).any() or (weights.sum(dim=1) - 1).abs().max() > 1e-4:
+        raise ValueError("expected weights >= 0 that sum to 1 for every context. Divide them by their sum.")
+    normalised = torch.log_softmax(log_densities.double(), dim=1)
+    # A candidate that cannot happen may have a log density of minus infinity: it costs nothing.
+    return -(torch.where(weights > 0, normalised, 0.0) * weights.double()).sum(dim=1)
+
+
+def entropy(weights: Tensor) -> Tensor:
+    """Entropy of (B, C) probabilities in nats, (B,): the lowest `candidate_nll` that is possible."""
+    return -torch.xlogy(weights.double(), weights.double()).sum(dim=1)
+
+
+class CandidateNLL(MeanOverContexts):
+    """Mean over contexts of the cross-entropy of the true futures among candidates, nats; lower is better.
+
+    A proper score on a finite set (Good 1952, the logarithmic score); contrastive predictive coding trains it on the
+    futures of others (arXiv:1807.03748, eq. 4), here futures of the same context that cannot happen stand among them.
+    It does not depend on the embedding space, as long as the candidates are the same clips. Chance is log C, the floor
+    the entropy of the true futures.
+    """
+
+    higher_is_better = False
+
+    def update(self, log_densities: Tensor, weights: Tensor) -> None:
+        """Add contexts: log_densities (B, C), weights (B, C)."""
+        self._add(candidate_nll(log_densities, weights))
