@@ -98,7 +98,11 @@ def _latent(metrics: dict[str, Any]) -> list[str]:
     if steering is not None:
         rate, own, blind = (_cell(steering[name]) for name in ("rate", "own", "unsteered"))
         parts.append(f"r of another video takes its branch in {rate} (r of its own {own}, of nobody {blind})")
-    return ["; ".join(parts) + "."]
+    lines = ["; ".join(parts) + "."]
+    own = next(row["metrics"].get("nll_own") for row in metrics["rows"] if row["kind"] == "model")
+    if own is not None:
+        lines.append(f"NLL by the model's own log_prob, with nothing fitted to these videos: {_cell(own)}.")
+    return lines
 
 
 def _probes(metrics: dict[str, Any]) -> list[str]:
