@@ -142,7 +142,9 @@ def test_print_config_gives_a_config_that_runs():
     assert yaml.safe_load(done.stdout)["training"]["batch_size"] > 1
 
 
-@pytest.mark.parametrize("verb", ["world", "index", "cache", "pretrain", "evaluate", "extract", "report", "bench"])
+@pytest.mark.parametrize(
+    "verb", ["world", "index", "cache", "pretrain", "evaluate", "extract", "export", "report", "bench"]
+)
 def test_every_verb_has_help(verb):
     done = videossl(verb, "--help")
     assert done.returncode == 0

@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "transition": {"errors"},
     "models": SHARED | {"transition"},
     "objectives": {"errors", "transition"},
+    "export": {"loading", "models"} | SHARED,
     "loading": {"data", "models", "run_directory"} | SHARED,
     "evaluation": ROOMS - {"training", "report", "extraction"} | SHARED | {"run_directory", "loading"},
     "extraction": ROOMS - {"training", "report", "evaluation"} | SHARED | {"run_directory", "loading"},
@@ -35,6 +36,7 @@ CONFINED = {
     "torchcodec": ["data/decode"],
     "matplotlib": ["report"],
     "pymunk": ["worlds/billiard_table.py"],
+    "onnxruntime": ["export/formats.py"],
 }
 # ... and those that may import them at the top of a module.
 CONFINED_AT_THE_TOP = {
@@ -42,6 +44,7 @@ CONFINED_AT_THE_TOP = {
     "decord": [],
     "torchcodec": [],
     "pymunk": [],
+    "onnxruntime": [],
     "sklearn": ["worlds", "evaluation"],
 }
 # What importing these must not bring. The command line needs the tables of the data, but no more for `--help`.

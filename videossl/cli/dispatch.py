@@ -13,6 +13,7 @@ from videossl import __version__
 from videossl.cli.bench import bench
 from videossl.cli.data import cache, index
 from videossl.cli.embeddings import extract
+from videossl.cli.export import export
 from videossl.cli.pretraining import pretrain
 from videossl.cli.scores import evaluate, report
 from videossl.cli.world import world
@@ -25,6 +26,7 @@ VERBS: dict[str, tuple[Callable[..., int | None], str]] = {
     "pretrain": (pretrain, "train a world model on videos"),
     "evaluate": (evaluate, "score one-to-many prediction on held-out videos"),
     "extract": (extract, "write embeddings of videos as Parquet"),
+    "export": (export, "write the encoder as ONNX, TorchScript or pt2, checked against the model"),
     "report": (report, "make one HTML page of a run"),
     "cache": (cache, "decode and resize videos once, for training that reads them often"),
 }
