@@ -9,12 +9,22 @@ from numpy.typing import NDArray
 
 from videossl.data.decode.base import VideoError, VideoReader
 from videossl.data.decode.opening import open_video
-from videossl.data.isolation import ChildDiedError, Isolated
+from videossl.data.isolation import HUNG, ChildDiedError, Isolated
 from videossl.data.media import Media
 from videossl.data.quarantine import why_given_up
 from videossl.data.stored import is_stored
 
 FRAMES_PER_DEADLINE = 256
+
+
+class GivenUpError(VideoError):
+    """A video whose decoder crashed or hung; its open reader raises this again whatever it is asked for.
+
+    Attributes:
+        hung: Whether it hung: to try again would cost one more deadline.
+    """
+
+    hung = False
 
 
 class Readers:
@@ -57,7 +67,7 @@ class _IsolatedReader(VideoReader):
     def __init__(self, media: Media, isolated: Isolated) -> None:
         super().__init__(media)
         self._isolated = isolated
-        self._given_up: VideoError | None = None
+        self._given_up: GivenUpError | None = None
         self._seconds: NDArray[np.float64] = self._ask(None, None)
 
     @property
@@ -80,7 +90,8 @@ class _IsolatedReader(VideoReader):
         try:
             return self._isolated(self.media, frames, size, times_longer=times_longer)
         except ChildDiedError as error:
-            self._given_up = VideoError(self.media, why_given_up(error.code, self._isolated.deadline_seconds))
+            self._given_up = GivenUpError(self.media, why_given_up(error.code, self._isolated.deadline_seconds))
+            self._given_up.hung = error.code == HUNG
             raise self._given_up from None
 
 

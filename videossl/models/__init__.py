@@ -1,7 +1,6 @@
 """Encoder, heads, latent, editor, and the world model that joins them. Public names only."""
 
 from videossl.models.heads import MLPProjector
-from videossl.models.stems import ConvStem, LinearStem
 from videossl.models.transformer import VideoTransformer
 from videossl.models.world_model import WorldModel
 from videossl.transition import (
@@ -18,11 +17,9 @@ from videossl.transition import (
 
 __all__ = [
     "AdditiveEditor",
-    "ConvStem",
     "DiagonalGaussian",
     "GaussianLatent",
     "GaussianPrior",
-    "LinearStem",
     "LowRankEditor",
     "MLPEditor",
     "MLPProjector",

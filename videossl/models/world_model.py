@@ -109,13 +109,26 @@ class WorldModel(nn.Module):
         Raises:
             UsageError: Frames of another type or shape.
         """
+        representation, vectors = self.represent(self._pixels(frames))
+        return Embeddings(representation, F.normalize(self.projector(representation), dim=-1), vectors)
+
+    @torch.no_grad()
+    def tokens(self, frames: Tensor) -> Tensor:
+        """The tokens of clips, before any pooling: frames (B, T, 3, H, W) uint8 -> (B, T', H', W', E), any scale.
+
+        Raises:
+            UsageError: Frames of another type or shape.
+        """
+        return self.encoder(self._pixels(frames))
+
+    def _pixels(self, frames: Tensor) -> Tensor:
+        """Frames (B, T, 3, H, W) uint8 -> the same from 0 to 1."""
         if frames.ndim != 5 or frames.dtype != torch.uint8 or frames.numel() == 0:
             raise UsageError(
                 f"expected frames of shape (B, T, 3, H, W) uint8, got {tuple(frames.shape)} {frames.dtype}. "
                 "A single clip needs a leading axis: frames[None]."
             )
-        representation, vectors = self.represent(frames.to(self.encoder.pixel_mean) / 255)
-        return Embeddings(representation, F.normalize(self.projector(representation), dim=-1), vectors)
+        return frames.to(self.encoder.pixel_mean) / 255
 
     @torch.no_grad()
     def sample_futures(
