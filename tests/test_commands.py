@@ -48,7 +48,7 @@ def test_evaluate_extract_and_report_of_a_run_with_its_twin(small_run, small_twi
     done = videossl("extract", "--run", small_run, "--videos", small_world, "--out", tmp_path / "e")
     assert done.returncode == 0, done.stderr
     table = pd.read_parquet(tmp_path / "e")
-    assert set(table.columns) == {"video", "frame", "seconds", "label", "embedding"}
+    assert list(table.columns)[:5] == ["video", "frame", "seconds", "label", "embedding"]
     assert table.video.nunique() == 48
     done = videossl("report", "--run", small_run)
     assert done.returncode == 0, done.stderr

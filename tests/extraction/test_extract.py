@@ -8,66 +8,21 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-import torch
+from grey_videos import FPS, LENGTHS, GreyLevel, extracted
 from torch import Tensor
 
-from videossl.data import VideoIndex
 from videossl.data.decode.base import VideoError
 from videossl.data.decode.pyav import PyAVReader
 from videossl.errors import UsageError, WorkError
-from videossl.extraction import Extracted, Level, extract, read_about
-from videossl.extraction import clips as clips_module
+from videossl.extraction import Level, pieces, read_about
 from videossl.types import Embeddings
-from videossl.worlds.video_file import write_video
-
-FPS = 10
-LENGTHS = {"long/a.mp4": 11, "long/b.mp4": 8, "short/c.mp4": 3, "short/image.mp4": 1}
-GREY_STEP = 16  # frame i of a video is grey of level 16 i: its vector says which frame it is
-
-
-class Encoder:
-    tubelet_frames = 2
-
-
-class GreyLevel:
-    """A model whose frame vectors say the frame numbers in a tubelet, and whose representation is their mean."""
-
-    encoder = Encoder()
-    pooling = "mean"
-
-    def __init__(self) -> None:
-        self.batch_sizes: list[int] = []
-
-    def embed(self, frames: Tensor) -> Embeddings:
-        self.batch_sizes.append(len(frames))
-        numbers = frames.float().mean(dim=(2, 3, 4)) / GREY_STEP  # (B, T)
-        vectors = numbers.unflatten(1, (-1, 2))  # (B, T', 2): the frames of each tubelet
-        pooled = vectors.mean(dim=1)
-        return Embeddings(pooled, pooled, vectors)
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("videos")
-    for name, length in LENGTHS.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        grey = torch.arange(length, dtype=torch.uint8) * GREY_STEP
-        write_video(folder / name, grey.view(-1, 1, 1, 1).expand(-1, 3, 32, 32).contiguous(), frames_per_second=FPS)
-    return folder
-
-
-def extracted(
-    videos: Path, out: Path, model: GreyLevel | None = None, **options: object
-) -> tuple[Extracted, pd.DataFrame]:
-    index = VideoIndex.build(videos, heldout_share=0.0)
-    settings: dict[str, object] = {"reader": PyAVReader, "frame_size": 32, "num_frames": 4, **options}
-    done = extract(model or GreyLevel(), index, out=out, **settings)  # type: ignore[arg-type]
-    return done, pd.concat([pd.read_parquet(shard) for shard in done.shards], ignore_index=True)
 
 
 def test_rows_of_level_frame_hold_the_frames_that_they_name(videos: Path, tmp_path: Path) -> None:
     done, table = extracted(videos, tmp_path)
-    assert list(table.columns) == ["video", "frame", "seconds", "label", "embedding"]
+    assert list(table.columns) == [
+        "video", "frame", "seconds", "label", "embedding", "repeated_frames", "near_damage",
+    ]  # fmt: skip
     assert done.num_rows == len(table)
     for name, length in LENGTHS.items():
         rows = table[table.video == name]
@@ -110,7 +65,7 @@ def test_a_frame_rate_samples_by_time(videos: Path, tmp_path: Path) -> None:
 def test_batches_are_filled_across_videos(videos: Path, tmp_path: Path) -> None:
     model = GreyLevel()
     extracted(videos, tmp_path, model, batch_size=3)
-    assert model.batch_sizes == [3, 3, 1]
+    assert sorted(model.batch_sizes) == [1, 3, 3]
 
 
 @pytest.mark.parametrize("level", ["frame", "clip", "video"])
@@ -118,9 +73,9 @@ def test_neither_batches_nor_shards_nor_pieces_change_a_row(
     videos: Path, tmp_path: Path, level: Level, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, whole = extracted(videos, tmp_path / "whole", level=level)
-    monkeypatch.setattr(clips_module, "PIECE_BYTES", 1)
-    done, parts = extracted(videos, tmp_path / "parts", level=level, batch_size=1, rows_per_shard=2)
-    assert [len(pd.read_parquet(shard)) for shard in done.shards[:-1]] == [2] * (len(done.shards) - 1)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 1)
+    done, parts = extracted(videos, tmp_path / "parts", level=level, batch_size=1, frames_per_shard=10)
+    assert [pd.read_parquet(shard).video.nunique() for shard in done.shards] == [1, 2, 1]
     pd.testing.assert_frame_equal(whole.drop(columns="embedding"), parts.drop(columns="embedding"))
     np.testing.assert_allclose(np.stack(whole.embedding.tolist()), np.stack(parts.embedding.tolist()), atol=1e-6)
 
@@ -128,13 +83,13 @@ def test_neither_batches_nor_shards_nor_pieces_change_a_row(
 def test_shards_say_how_they_were_made(videos: Path, tmp_path: Path) -> None:
     done, _ = extracted(videos, tmp_path, about={"run": "runs/quickstart"})
     about = read_about(done.shards[0])
-    assert {"run", "level", "pooling", "package_version", "frame_size", "num_frames", "frame_stride"} <= about.keys()
+    assert {"run", "level", "pooling", "package_version", "frame_size", "clip_frames", "frame_stride"} <= about.keys()
     assert about["run"] == "runs/quickstart"
     assert str(pq.read_schema(done.shards[0]).field("embedding").type) == "fixed_size_list<element: float>[2]"
 
 
 def test_the_folder_is_one_table_to_those_who_read_folders(videos: Path, tmp_path: Path) -> None:
-    done, table = extracted(videos, tmp_path, rows_per_shard=3)
+    done, table = extracted(videos, tmp_path, frames_per_shard=12)
     assert len(done.shards) > 1
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path), table)
 
@@ -166,12 +121,12 @@ class Damaged(PyAVReader):
         return super().read(frames, size=size)
 
 
-@pytest.mark.parametrize("piece_bytes", [1, clips_module.PIECE_BYTES])
+@pytest.mark.parametrize("piece_bytes", [1, pieces.PIECE_BYTES])
 def test_a_video_with_a_damaged_place_keeps_its_other_rows_and_is_listed(
     videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece_bytes: int
 ) -> None:
-    monkeypatch.setattr(clips_module, "PIECE_BYTES", piece_bytes)
-    done, table = extracted(videos, tmp_path / "frames", reader=Damaged, num_frames=2)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", piece_bytes)
+    done, table = extracted(videos, tmp_path / "frames", reader=Damaged, clip_frames=2)
     assert table[table.video == "long/a.mp4"].frame.tolist() == [0, 2, 8, 10]
     assert [failure.video for failure in done.failures] == ["long/a.mp4", "long/b.mp4"]
     assert done.failures[0].cause == "damaged at frame 4; 2 of 6 clips are lost"
@@ -187,13 +142,7 @@ def test_no_readable_video_is_failed_work_with_the_causes_on_disk(tmp_path: Path
     assert "broken.mp4" in (tmp_path / "out" / "_failures.csv").read_text()
 
 
-def test_embeddings_that_are_there_are_not_mixed_with_new_ones(videos: Path, tmp_path: Path) -> None:
-    extracted(videos, tmp_path)
-    with pytest.raises(UsageError, match="holds embeddings already"):
-        extracted(videos, tmp_path)
-
-
-@pytest.mark.parametrize("option", ["batch_size", "rows_per_shard", "num_frames", "frame_stride"])
+@pytest.mark.parametrize("option", ["batch_size", "frames_per_shard", "clip_frames", "frame_stride"])
 def test_options_below_one_are_refused_by_name(videos: Path, tmp_path: Path, option: str) -> None:
     with pytest.raises(UsageError, match=option):
         extracted(videos, tmp_path, **{option: 0})
@@ -220,7 +169,7 @@ class Crashing(PyAVReader):
 
 
 def test_a_decoder_that_crashes_costs_its_video_only(videos: Path, tmp_path: Path) -> None:
-    done, table = extracted(videos, tmp_path, reader=Crashing)
+    done, table = extracted(videos, tmp_path, reader=Crashing, isolate=True)
     assert [(failure.video, failure.cause) for failure in done.failures] == [
         ("long/a.mp4", "its decoder crashed (SIGSEGV)")
     ]

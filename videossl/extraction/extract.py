@@ -1,50 +1,34 @@
-"""Embed videos and write one row a frame, clip or video."""
+"""Embed videos and write one row a frame, clip or video, or add to what is there."""
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import get_args
 
-import numpy as np
-import torch
-from einops import rearrange
-from torch import Tensor
-
-from videossl import __version__
 from videossl.data import VideoIndex
 from videossl.data.decode.base import VideoReader
-from videossl.data.isolated_reader import Readers
+from videossl.data.store import LOCK, alone
 from videossl.errors import UsageError, WorkError
-from videossl.extraction.clips import Clip, batched, read_clips, sampled_videos
-from videossl.extraction.levels import POOLING, ROWS, EmbeddedClip, Level
-from videossl.extraction.shards import ShardWriter
+from videossl.extraction.embedder import Embedder
+from videossl.extraction.pipeline import ShardDone, Work, make_shards
+from videossl.extraction.resume import Vanished, compare
+from videossl.extraction.settings import ExtractionSettings
+from videossl.extraction.shard_plan import PlannedShard, planned
+from videossl.extraction.stores.base import VideoEntry
+from videossl.extraction.stores.formats import Format, store_of
 from videossl.files import replacing
-from videossl.progress import progress
-from videossl.types import Embeddings, Failure
+from videossl.types import Failure
 
 FAILURES = "_failures.csv"  # readers of Parquet folders pass over names that begin with _
-
-
-class TubeletEncoder(Protocol):
-    """An encoder that joins so many frames to one step in time."""
-
-    tubelet_frames: int
-
-
-class Embedder(Protocol):
-    """What extraction needs of a model: `videossl.load(run)` gives one."""
-
-    @property
-    def encoder(self) -> TubeletEncoder:
-        """The encoder."""
-
-    @property
-    def pooling(self) -> str:
-        """How tokens become one representation, by name."""
-
-    def embed(self, frames: Tensor) -> Embeddings:
-        """(B, T, 3, H, W) uint8 -> `Embeddings`."""
+ABOUT = "_about.json"
+INDEX = "_videos.index"  # a table, but not one that a pattern of Parquet files would find
+MARKS = (ABOUT, FAILURES, INDEX, LOCK, "part-00000.parquet")  # by which a folder of embeddings is known
+FRAMES_PER_SHARD = 32_768
+FRAMES_PER_SHARD_OF_TOKENS = 2_048
+Engine = Callable[[Embedder, Work, Iterable[PlannedShard]], Iterator[ShardDone]]
 
 
 @dataclass(frozen=True)
@@ -52,133 +36,163 @@ class Extracted:
     """What an extraction leaves behind.
 
     Attributes:
-        num_rows: Rows written.
+        num_rows: Rows in the folder.
+        num_new_rows: Of these, written now.
         width: Numbers in an embedding, E.
-        shards: The Parquet files.
-        failures: Videos that could not be read, or not to their end.
-        num_filled: Videos shorter than a clip; filled by repeating their last frame.
+        shards: The files with the rows.
+        failures: Videos that could not be read, or not to their end, now or when their rows were written.
+        num_filled: Videos shorter than a clip, of those read now; filled by repeating their last frame.
+        num_new: Videos read now that had no rows.
+        num_kept: Videos whose rows were there already.
+        changed: Videos whose rows were removed, and made anew if they could be read.
+        vanished: Videos whose rows were removed because they are not among the videos any more.
     """
 
     num_rows: int
+    num_new_rows: int
     width: int
     shards: tuple[Path, ...]
     failures: tuple[Failure, ...]
     num_filled: int
+    num_new: int
+    num_kept: int
+    changed: tuple[str, ...]
+    vanished: tuple[str, ...]
 
 
 def extract(
     model: Embedder,
     index: VideoIndex,
     *,
+    settings: ExtractionSettings,
     reader: type[VideoReader],
-    frame_size: int,
-    num_frames: int,
-    frame_stride: int = 1,
-    target_fps: float | None = None,
-    level: Level = "frame",
     out: Path,
+    file_format: Format = "parquet",
     batch_size: int = 64,
-    rows_per_shard: int = 100_000,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+    compiled: bool = False,
+    num_workers: int | None = None,
+    frames_per_shard: int | None = None,
+    vanished: Vanished = "remove",
     about: Mapping[str, object] | None = None,
     isolate: bool = True,
     deadline_seconds: float | None = 10.0,
+    engine: Engine = make_shards,
 ) -> Extracted:
-    """Embed every video of an index, and write Parquet shards and `_failures.csv`.
+    """Embed every video of an index that has no rows in a folder yet, and write shards, `_failures.csv`, `_about.json`.
 
-    A video is sampled at `frame_stride` (frames 0, s, 2s, ...) or `target_fps`, and cut into clips of `num_frames` as
-    `windows.cut` says: every sampled frame is covered exactly once. Rows of level
-
-    - "frame": one per tubelet time, `Embeddings.frames`; `frame` and `seconds` are those of its first frame;
-    - "clip": one per clip, `Embeddings.representation`; `frame` and `seconds` are those of its first frame. The last
-      clip of a video ends with the video and may overlap the one before;
-    - "video": one per video, the mean of the representations of its clips, each weighted by the frames that only it
-      covers; `frame` is 0.
+    What is written is written shard by shard, and a shard is there whole or not at all: killed at any moment, the same
+    call goes on from the shards that are there. Rows of videos that have changed are removed and made anew; those of
+    videos that have vanished are removed. A video that could not be read at all is tried again every time.
 
     Args:
         model: On `device`, in evaluation mode.
         index: Videos; its unreadable ones are listed among the failures.
+        settings: What a row is, and how videos are sampled and cut.
         reader: Class that decodes.
-        frame_size: Side of the square frames in pixels, as in training.
-        num_frames: Frames T of a clip, as in training.
-        frame_stride: Distance of the frames of a clip, as in training.
-        target_fps: Sampled frames per second, as in training; instead of `frame_stride`.
-        level: What a row is.
         out: Folder for the shards.
+        file_format: "parquet", or "npy", "safetensors" or "lance".
         batch_size: Clips per pass of the encoder; batches are filled across videos.
-        rows_per_shard: Rows of every Parquet file but the last.
         device: Where the model is.
-        dtype: float32, or bfloat16 or float16 for autocast. Rows are float32 in any case.
-        about: More to be said in the metadata of the shards, for example the run.
-        isolate: Decode in a process beside this one: a decoder that crashes or hangs costs one video.
+        compiled: Compile the model with `torch.compile`: worth it where hours of video are ahead.
+        num_workers: Decoders that run at a time; None: one per core, half of them where the encoder is on a CPU.
+        frames_per_shard: A shard ends with the video that reaches so many sampled frames: what a kill costs at most.
+            None: 32,768, and 2,048 where rows hold tokens.
+        vanished: What happens to rows of videos that are not in the index: "remove" or "keep".
+        about: More to be said in the metadata of the shards, for example the run. `weights_sha256` must agree with that
+            of the rows that are there.
+        isolate: Decode in processes beside this one: a decoder that crashes or hangs costs one video.
         deadline_seconds: A video that gives nothing for so long, to its opening or for every 256 frames that are read
             at a time, is given up; None: none is. Needs `isolate`.
+        engine: What makes the shards: `make_shards` on this machine, or `ray_engine.RayEngine`.
 
     Raises:
-        UsageError: Options that cannot work, or embeddings in `out` already.
+        UsageError: Options that cannot work, or embeddings in `out` that were made otherwise.
         WorkError: No video could be read, or the model gives numbers that are none.
     """
-    for name, value in (("batch_size", batch_size), ("num_frames", num_frames), ("frame_stride", frame_stride)):
-        if value < 1:
+    for name, value in (
+        ("batch_size", batch_size),
+        ("num_workers", num_workers),
+        ("frames_per_shard", frames_per_shard),
+    ):
+        if value is not None and value < 1:
             raise UsageError(f"expected {name} of at least 1, got {value}.")
-    videos = sampled_videos(
-        index,
-        frame_stride=frame_stride,
-        target_fps=target_fps,
-        clip_frames=num_frames,
-        tubelet_frames=model.encoder.tubelet_frames,
+    sampling = settings.sampling(model)
+    facts = {**settings.about(model, reader), "format": file_format, **(about or {})}
+    store = store_of(file_format, out, settings.stored_type)
+    work = Work(
+        settings=settings,
+        sampling=sampling,
+        reader=reader,
+        store=store,
+        about=facts,
+        batch_size=batch_size,
+        device=device,
+        compiled=compiled,
+        num_workers=num_workers,
+        isolate=isolate,
+        deadline_seconds=deadline_seconds,
     )
-    settings = {
-        "package_version": __version__,
-        "level": level,
-        "pooling": POOLING[level].format(model.pooling),
-        "frame_size": frame_size,
-        "num_frames": num_frames,
-        "frame_stride": frame_stride if target_fps is None else None,
-        "target_fps": target_fps,
-        "dtype": str(dtype).removeprefix("torch."),
-        "reader": reader.__name__,
-    }
-    failures = list(index.failures)
-    writer = ShardWriter(out, rows_per_shard=rows_per_shard, about={**settings, **(about or {})})
-    with Readers(reader, isolate=isolate, deadline_seconds=deadline_seconds) as readers:
-        clips = progress(
-            read_clips(videos, readers=readers, frame_size=frame_size, failures=failures),
-            total=sum(len(video.windows) for video in videos),
-            description="extracting",
-            unit="clip",
+    out.mkdir(parents=True, exist_ok=True)
+    with alone(out):
+        _check_format(out, file_format)
+        store.clean()
+        todo = compare(index.rows, store.finished(), facts, vanished=vanished, where=str(out))
+        _write_about(out / ABOUT, {**facts, "complete": False})
+        if todo.changed or todo.vanished:
+            store.remove({*todo.changed, *todo.vanished})
+        plan = planned(
+            todo.videos,
+            sampling,
+            frames_per_shard=frames_per_shard
+            or (FRAMES_PER_SHARD_OF_TOKENS if settings.level == "token" else FRAMES_PER_SHARD),
+            first_number=todo.first_number,
         )
-        for rows in ROWS[level](_embedded(model, batched(clips, batch_size), device=device, dtype=dtype)):
-            writer.add(rows)
-    writer.close()
-    _write_failures(out / FAILURES, failures)
-    if not writer.shards:
+        work = replace(work, num_clips=sum(len(sampling.windows(video)) for video in todo.videos))
+        made = list(engine(model, work, plan))
+        entries = [*todo.kept, *(entry for done in made for entry in done.entries)]
+        failures = _failures(index, todo.kept, made)
+        _write_failures(out / FAILURES, failures)
+        shards = store.finished()
+        num_rows = sum(shard.num_rows for shard in shards)
+        _write_about(out / ABOUT, {**facts, "complete": True, **_totals(entries, num_rows)})
+    if num_rows == 0:
         raise WorkError(
             f"none of the {len(index)} videos could be read; the causes are listed in {out / FAILURES}. "
             f"The first: {failures[0].video}: {failures[0].cause}"
         )
-    num_filled = sum(len(video.frames) < num_frames for video in videos)
-    return Extracted(writer.num_rows, writer.width, tuple(writer.shards), tuple(failures), num_filled)
+    return Extracted(
+        num_rows=num_rows,
+        num_new_rows=sum(entry.num_rows for done in made for entry in done.entries),
+        width=int(shards[0].about["width"]),
+        shards=tuple(out / name for name in store.files()),
+        failures=tuple(failures),
+        num_filled=sum(done.num_filled for done in made),
+        num_new=len(todo.videos) - len({video.name for video in todo.videos} & set(todo.changed)),
+        num_kept=len(todo.kept),
+        changed=todo.changed,
+        vanished=todo.vanished,
+    )
 
 
-def _embedded(
-    model: Embedder, batches: Iterable[list[Clip]], *, device: torch.device | str, dtype: torch.dtype
-) -> Iterator[EmbeddedClip]:
-    for batch in batches:
-        clips = rearrange([torch.from_numpy(clip.pixels) for clip in batch], "b t h w c -> b t c h w").to(device)
-        with torch.autocast(clips.device.type, dtype, enabled=dtype != torch.float32):
-            embeddings = model.embed(clips)
-        representations, frames = (
-            values.float().cpu().numpy() for values in (embeddings.representation, embeddings.frames)
-        )
-        for clip, representation, vectors in zip(batch, representations, frames, strict=True):
-            if not (np.isfinite(representation).all() and np.isfinite(vectors).all()):
-                raise WorkError(
-                    f"the model's embedding of {clip.video.name} is not finite. Its weights are broken, or {dtype} is "
-                    "too narrow for it: try float32."
-                )
-            yield EmbeddedClip(clip, representation, vectors)
+def _check_format(out: Path, wanted: Format) -> None:
+    """Refuse to mix formats in one folder."""
+    for other in get_args(Format):
+        shards = [] if other == wanted else store_of(other, out, "float32").finished()
+        if any(shard.about.get("format") == other for shard in shards):
+            raise UsageError(
+                f"{out} holds embeddings in the format {other}, and {wanted} is asked for. Choose another --out, or "
+                "replace them with --overwrite true."
+            )
+
+
+def _failures(index: VideoIndex, kept: Sequence[VideoEntry], made: Sequence[ShardDone]) -> list[Failure]:
+    """Everything that could not be read, in the order of the index: now, or when rows that are kept were written."""
+    causes = {entry.name: entry.problem for entry in kept if entry.problem is not None}
+    causes |= {failure.video: failure.cause for failure in index.failures}
+    causes |= {failure.video: failure.cause for done in made for failure in done.failures}
+    order = {video.name: number for number, video in enumerate(index.rows)}
+    return [Failure(name, causes[name]) for name in sorted(causes, key=lambda name: order.get(name, len(order)))]
 
 
 def _write_failures(path: Path, failures: Sequence[Failure]) -> None:
@@ -186,3 +200,28 @@ def _write_failures(path: Path, failures: Sequence[Failure]) -> None:
         lines = csv.writer(file)
         lines.writerow(["video", "cause"])
         lines.writerows((failure.video, failure.cause) for failure in failures)
+
+
+def _write_about(path: Path, facts: Mapping[str, object]) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+
+
+def _totals(entries: Sequence[VideoEntry], num_rows: int) -> dict[str, object]:
+    """What the whole folder holds; its source fingerprint changes with any of its videos."""
+    of_videos = sorted((entry.name, entry.identity) for entry in entries)
+    fingerprint = hashlib.sha256(json.dumps(of_videos, ensure_ascii=False).encode()).hexdigest()
+    return {"num_rows": num_rows, "num_videos": len(entries), "source_fingerprint": fingerprint}
+
+
+def delete_extraction(out: Path) -> None:
+    """Delete the embeddings of a folder in whatever format, and nothing else that lies there.
+
+    Raises:
+        UsageError: Another process writes there.
+    """
+    with alone(out):
+        for file_format in get_args(Format):
+            store_of(file_format, out, "float32").delete()
+        for name in (FAILURES, ABOUT, INDEX):
+            (out / name).unlink(missing_ok=True)

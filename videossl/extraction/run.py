@@ -1,76 +1,163 @@
-"""Extract with the model of a run directory, on the clips that it was trained on."""
+"""Extract with the model of a run directory, on clips like those that it was trained on."""
 
 import os
-import shutil
 from pathlib import Path
 
 from videossl.data import VideoIndex
+from videossl.data.settings import DataSettings
 from videossl.data.sources.mixing import Videos
-from videossl.extraction.extract import FAILURES, extract
-from videossl.extraction.levels import Level
+from videossl.errors import UsageError
+from videossl.extraction.extract import FAILURES, INDEX, MARKS, Extracted, delete_extraction, extract
+from videossl.extraction.resume import Vanished
+from videossl.extraction.settings import ExtractionSettings, Level, Precision, StoredType, VideoPooling
+from videossl.extraction.stores.formats import Format
 from videossl.files import check_output
 from videossl.loading import find_model_files, load, load_data_settings
 
-FAILURES_SHOWN = 5
+NAMES_SHOWN = 5
 
 
 def extract_run(
-    run: Path,
+    run: Path | str,
     *,
     videos: Videos,
     out: Path,
     level: Level = "frame",
+    clip_frames: int | None = None,
+    step_frames: int | None = None,
+    overlap_frames: int | None = None,
+    frame_size: int | None = None,
+    frame_stride: int | None = None,
+    target_fps: float | None = None,
+    video_pooling: VideoPooling = "mean",
+    dtype: StoredType | None = None,
+    precision: Precision = "float32",
+    file_format: Format = "parquet",
     batch_size: int = 64,
     device: str = "cpu",
+    compiled: bool = False,
+    num_workers: int | None = None,
+    vanished: Vanished = "remove",
+    allow_failures: bool = False,
     overwrite: bool = False,
 ) -> int:
     """Embed videos with the model of a run: reader, frame size, clip length and stride are those of its training.
 
+    Arguments that are not here: see `ExtractionSettings` and `extract`.
+
     Args:
-        run: Run directory.
+        run: Whatever `videossl.load` takes.
         videos: Whatever `find_videos` takes, or an index of videos.
-        out: Folder for the Parquet files.
-        level: One row per frame, per clip or per video.
-        batch_size: Clips per pass of the encoder.
-        device: Where the model runs.
-        overwrite: Replace the embeddings in a folder that exists, once the model is loaded and the videos are found.
+        out: Folder for the files. Where it holds embeddings, only videos that are new or have changed are read.
+        overlap_frames: Frames that a window shares with the next; instead of `step_frames`.
+        allow_failures: Whether videos that could not be read leave exit code 0.
+        overwrite: Make everything anew, once the model is loaded and the videos are found.
 
     Returns:
-        Exit code: 0, or 1 if a video could not be read.
+        Exit code: 0, or 1 if a video could not be read and `allow_failures` is false.
 
     Raises:
-        UsageError: No finished run, no such videos, or a folder that may not be replaced.
+        UsageError: No finished run, no such videos, or a folder that holds something else.
     """
-    check_output(out, overwrite=overwrite, marks=("part-00000.parquet", FAILURES))
+    check_output(out, overwrite=True, marks=MARKS)
     data = load_data_settings(run)
+    rate = _rate(data, frame_stride, target_fps)
+    settings = ExtractionSettings(
+        frame_size=data.frame_size if frame_size is None else frame_size,
+        clip_frames=(length := data.clips.num_frames if clip_frames is None else clip_frames),
+        step_frames=_step(length, step_frames, overlap_frames),
+        level=level,
+        video_pooling=video_pooling,
+        precision=precision,
+        dtype=dtype,
+        frame_stride=rate[0],
+        target_fps=rate[1],
+    )
     model = load(run, device=device)
-    index = VideoIndex.build(videos, heldout_share=0.0, num_workers=os.cpu_count() or 1)
-    weights_hash = find_model_files(run).weights_sha256()
-    shutil.rmtree(out, ignore_errors=True)
+    known = out / INDEX
+    index = VideoIndex.build(
+        videos,
+        heldout_share=0.0,
+        num_workers=os.cpu_count() or 1,
+        known=known if known.is_file() else None,
+    )
+    files = find_model_files(run)
+    if overwrite and out.exists():
+        delete_extraction(out)
+    out.mkdir(parents=True, exist_ok=True)
+    index.save(known)
     done = extract(
         model,
         index,
+        settings=settings,
         reader=data.reader,
-        frame_size=data.frame_size,
-        num_frames=data.clips.num_frames,
-        frame_stride=data.clips.frame_stride,
-        target_fps=data.clips.target_fps,
-        level=level,
         out=out,
+        file_format=file_format,
         batch_size=batch_size,
         device=device,
-        about={"run": str(run), "weights_sha256": weights_hash, "videos": str(videos)},
+        compiled=compiled,
+        num_workers=num_workers,
+        vanished=vanished,
+        about={
+            "run": str(run),
+            "weights_sha256": files.weights_sha256(),
+            "config": files.config,
+            "videos": str(videos),
+        },
         isolate=data.isolate,
         deadline_seconds=data.deadline_seconds,
     )
+    print("\n".join(_lines(done, out, settings)))
+    return 1 if done.failures and not allow_failures else 0
+
+
+def _step(clip_frames: int, step_frames: int | None, overlap_frames: int | None) -> int | None:
+    if overlap_frames is None:
+        return step_frames
+    if step_frames is not None:
+        raise UsageError("--step_frames and --overlap_frames say the same in two ways. Give one of them.")
+    if not 0 <= overlap_frames < clip_frames:
+        raise UsageError(
+            f"expected overlap_frames from 0 to {clip_frames - 1} (clip_frames - 1), got {overlap_frames}."
+        )
+    return clip_frames - overlap_frames
+
+
+def _rate(data: DataSettings, frame_stride: int | None, target_fps: float | None) -> tuple[int, float | None]:
+    """Frame stride and frame rate: as in training, unless something else is asked for."""
+    if frame_stride is not None and target_fps is not None:
+        raise UsageError("--frame_stride and --target_fps are two ways to sample frames. Give one of them.")
+    if frame_stride is not None or target_fps is not None:
+        return frame_stride or 1, target_fps
+    return data.clips.frame_stride, data.clips.target_fps
+
+
+def _lines(done: Extracted, out: Path, settings: ExtractionSettings) -> list[str]:
+    """What was done, for a reader."""
     files = "1 file" if len(done.shards) == 1 else f"{len(done.shards)} files"
-    print(f"wrote {done.num_rows} rows (one per {level}) of {done.width} numbers in {files}: {out}")
+    lines = []
+    if done.changed:
+        lines.append(f"{len(done.changed)} videos have changed, their rows were replaced: {_some(done.changed)}")
+    if done.vanished:
+        lines.append(
+            f"{len(done.vanished)} videos are not among the videos any more, their rows were removed: "
+            f"{_some(done.vanished)}"
+        )
+    if done.num_kept:
+        lines.append(f"{done.num_kept} videos had their rows already, {done.num_new} are new")
+    lines.append(
+        f"wrote {done.num_new_rows} rows (one per {settings.level}) of {done.width} numbers; "
+        f"{done.num_rows} rows in {files}: {out}"
+    )
     if done.num_filled:
-        clip = f"a clip of {data.clips.num_frames} frames"
-        print(f"{done.num_filled} videos are shorter than {clip}: their last frame was repeated")
-    for failure in done.failures[:FAILURES_SHOWN]:
-        print(f"could not read {failure.video}: {failure.cause}")
+        clip = f"a clip of {settings.clip_frames} frames"
+        lines.append(f"{done.num_filled} videos are shorter than {clip}: their last frame was repeated")
+    lines += [f"could not read {failure.video}: {failure.cause}" for failure in done.failures[:NAMES_SHOWN]]
     if done.failures:
-        share = f"{len(done.failures)} of {len(index)} videos"
-        print(f"{share} could not be read, or not whole: all are listed in {out / FAILURES}")
-    return 1 if done.failures else 0
+        lines.append(f"{len(done.failures)} videos could not be read, or not whole: all are listed in {out / FAILURES}")
+    return lines
+
+
+def _some(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
