@@ -162,10 +162,11 @@ class PyAVReader(VideoReader):
         """Frames to be decoded in one go; from one run to the next it is better to jump."""
         run: deque[int] = deque()
         for frame in frames:
-            key = self._timeline.keys[self._timeline.key_before(frame)]
-            if run and np.searchsorted(pts, key.pts) - run[-1] > FRAMES_WORTH_A_JUMP:
-                yield run
-                run = deque()
+            if run and frame - run[-1] > FRAMES_WORTH_A_JUMP:
+                key = self._timeline.keys[self._timeline.key_before(frame)]
+                if np.searchsorted(pts, key.pts) - run[-1] > FRAMES_WORTH_A_JUMP:
+                    yield run
+                    run = deque()
             run.append(frame)
         yield run
 
@@ -192,17 +193,21 @@ class PyAVReader(VideoReader):
     def _forward(self, key: int, run: deque[int], pts: NDArray[np.int64], pictures: Pictures, *, lean: bool) -> None:
         """Take the frames at the front of a run as they come, until one is missing."""
         start = self._timeline.keys[key]
-        needed = pts[list(run)].tolist() if lean else None
-        for frame in self._file.frames_from(start, is_first=key == 0, needed=needed):
-            if frame.pts is None or frame.pts < start.pts:
+        wanted = pts[list(run)].tolist()
+        nexts = iter(wanted)
+        next_pts = next(nexts)
+        for frame in self._file.frames_from(start, is_first=key == 0, needed=wanted if lean else None):
+            shown = frame.pts
+            if shown is None or shown < start.pts:
                 continue  # shown before the key frame: it may need frames from before
-            if frame.is_corrupt or frame.pts > pts[run[0]] or (frame.pts == start.pts and not _is_intra(frame)):
+            if frame.is_corrupt or shown > next_pts or (shown == start.pts and not _is_intra(frame)):
                 return
-            if frame.pts < pts[run[0]]:
+            if shown < next_pts:
                 continue
             pictures.put(run.popleft(), frame)
             if not run:
                 return
+            next_pts = next(nexts)
 
 
 def _is_intra(frame: VideoFrame) -> bool:

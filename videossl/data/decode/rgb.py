@@ -40,10 +40,34 @@ class RGBConverter:
         Raises:
             FFmpegError: The frame cannot be converted.
         """
-        if self.size is None or min(frame.width, frame.height) == self.size:
-            picture = turned(self._whole(frame), frame.rotation)
-            return picture if self.size is None else centre_square(picture, self.size)
-        return turned(self._square(frame, self.size), frame.rotation)
+        if self.size is None:
+            return turned(self._whole(frame), frame.rotation)
+        channels = np.empty((3, self.size, self.size), dtype=np.uint8)
+        self.square_into(channels, frame)
+        return np.moveaxis(channels, 0, -1)
+
+    def square_into(self, channels: NDArray[np.uint8], frame: VideoFrame) -> None:
+        """The centre square of a frame, turned as it says, one channel after the other.
+
+        Args:
+            channels: (3, size, size) uint8, to be written to.
+            frame: Is made a picture of.
+
+        Raises:
+            FFmpegError: The frame cannot be converted.
+        """
+        assert self.size is not None
+        rotation = frame.rotation
+        if min(frame.width, frame.height) == self.size:
+            picture = centre_square(turned(self._whole(frame), rotation), self.size)
+            channels[:] = np.moveaxis(picture, -1, 0)
+            return
+        layout = Layout.of(frame)
+        if self._graph is None or layout != self._graph.layout:
+            self._graph = SquareGraph(layout, self.size)
+        self._graph.resize_into(channels, frame)
+        if rotation:
+            channels[:] = np.moveaxis(turned(np.moveaxis(channels.copy(), 0, -1), rotation), -1, 0)
 
     def _whole(self, frame: VideoFrame) -> NDArray[np.uint8]:
         from av.video.reformatter import VideoReformatter
@@ -52,17 +76,6 @@ class RGBConverter:
             self._reformatter = VideoReformatter()
         rgb = self._reformatter.reformat(frame, format="rgb24", threads=1)
         return np.asarray(rgb.to_ndarray(), dtype=np.uint8)
-
-    def _square(self, frame: VideoFrame, size: int) -> NDArray[np.uint8]:
-        layout = Layout.of(frame)
-        if self._graph is None or layout != self._graph.layout:
-            self._graph = SquareGraph(layout, size)
-        resized, step = self._graph.resized(frame), self._graph.step
-        picture = np.empty((3, size, size), dtype=np.uint8)
-        for channel, plane in zip((1, 2, 0), resized.planes, strict=True):  # green, blue, red
-            rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)
-            picture[channel] = rows[: step * size : step, : step * size : step]
-        return np.moveaxis(picture, 0, -1)
 
 
 class Pictures:
@@ -91,18 +104,26 @@ class Pictures:
         if not self.missing or number != self.missing[0]:
             return
         with timed("convert"):
-            picture = self._converter.picture(frame)
-        if self._pixels is None:
-            height, width, _ = picture.shape
             if self._converter.size is None:
-                self._pixels = np.empty((self._num_frames, height, width, 3), dtype=np.uint8)
-            else:  # One channel after the other: so they come out of the converter, and so training wants them.
-                self._pixels = np.moveaxis(np.empty((self._num_frames, 3, height, width), dtype=np.uint8), 1, -1)
+                self._put_whole(self._converter.picture(frame))
+            else:
+                self._converter.square_into(self._channels()[self._num_frames - len(self.missing)], frame)
+        self.missing.popleft()
+
+    def _put_whole(self, picture: NDArray[np.uint8]) -> None:
+        if self._pixels is None:
+            self._pixels = np.empty((self._num_frames, *picture.shape), dtype=np.uint8)
         elif picture.shape != self._pixels.shape[1:]:
             (height, width), (before_height, before_width) = picture.shape[:2], self._pixels.shape[1:3]
             raise SizeChangeError(f"its pictures change size: {before_width}x{before_height} and {width}x{height}.")
         self._pixels[self._num_frames - len(self.missing)] = picture
-        self.missing.popleft()
+
+    def _channels(self) -> NDArray[np.uint8]:
+        """(N, 3, size, size): so they come out of the converter, and so training wants them."""
+        if self._pixels is None:
+            size = self._converter.size
+            self._pixels = np.empty((self._num_frames, 3, size, size), dtype=np.uint8)
+        return self._pixels
 
     def in_order(self, places: NDArray[np.intp]) -> NDArray[np.uint8]:
         """(N, H, W, 3) uint8: the pictures at these places of `frames`.
@@ -111,8 +132,6 @@ class Pictures:
             places: (N,) int.
         """
         assert self._pixels is not None
-        if np.array_equal(places, np.arange(self._num_frames)):
-            return self._pixels
-        if self._converter.size is None:
-            return self._pixels[places]
-        return np.moveaxis(np.moveaxis(self._pixels, -1, 1)[places], 1, -1)
+        is_asked = np.array_equal(places, np.arange(self._num_frames))
+        pictures = self._pixels if is_asked else self._pixels[places]
+        return pictures if self._converter.size is None else np.moveaxis(pictures, 1, -1)

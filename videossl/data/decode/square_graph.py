@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 if TYPE_CHECKING:
     from av import VideoFrame
     from av.filter import Graph
@@ -41,7 +44,7 @@ class Layout(NamedTuple):
 
 
 class SquareGraph:
-    """Cuts the centre square out of frames (nothing is copied), resizes it and gives planes of green, blue and red.
+    """Cuts the centre square out of frames (nothing is copied), and resizes it.
 
     Args:
         layout: Of the frames.
@@ -49,7 +52,6 @@ class SquareGraph:
 
     Attributes:
         layout: As given.
-        step: Pixels of a plane from one pixel of the result to the next, in both directions (1 or 2).
     """
 
     def __init__(self, layout: Layout, size: int) -> None:
@@ -59,7 +61,8 @@ class SquareGraph:
         self._size = size
         self._graph: Graph = av.filter.Graph()
         doubled = DOUBLED_FORMATS.get(layout.pixel_format) if layout.height % 2 == 0 else None
-        self.step = 1 if doubled is None else 2
+        self._step = 1 if doubled is None else 2  # pixels of a plane from one of the result to the next, both ways
+        self._pixel = np.uint8 if doubled is None else np.uint16
         side = min(layout.width, layout.height)
         colours = f"colorspace={layout.colorspace}:range={layout.color_range}"
         last = self._after(
@@ -90,7 +93,7 @@ class SquareGraph:
         for number in range(3):
             plane = self._graph.add("scale", f"{self._size}:{self._size}:flags={SCALING}:threads=1")
             apart.link_to(plane, number, 0)
-            if number == 0 and self.step == 2:
+            if number == 0 and self._step == 2:
                 plane = self._after(plane, "scale", f"{2 * self._size}:{2 * self._size}:flags=neighbor:threads=1")
             plane = self._after(plane, "setsar", "1")
             plane.link_to(merged, 0, number)
@@ -102,8 +105,12 @@ class SquareGraph:
             before.link_to(node)
         return node
 
-    def resized(self, frame: VideoFrame) -> VideoFrame:
-        """The centre square of a frame with planes of green, blue and red, each pixel `step` times in both directions.
+    def resize_into(self, channels: NDArray[np.uint8], frame: VideoFrame) -> None:
+        """The centre square of a frame, resized.
+
+        Args:
+            channels: (3, size, size) uint8, to be written to: red, green and blue.
+            frame: Of the layout.
 
         Raises:
             FFmpegError: It cannot be converted.
@@ -113,4 +120,8 @@ class SquareGraph:
         self._graph.push(frame)
         resized = self._graph.pull()
         assert isinstance(resized, VideoFrame)
-        return resized
+        shape = (self._size, self._size)
+        for channel, plane in zip((1, 2, 0), resized.planes, strict=True):  # green, blue, red
+            # Of a pair of equal bytes one is taken by cutting off the other, which is faster than leaving it out.
+            pixels = np.ndarray(shape, self._pixel, plane, 0, (self._step * plane.line_size, self._step))
+            np.copyto(channels[channel], pixels, casting="unsafe")

@@ -4,6 +4,7 @@ Headers lie about the number of frames, and frame numbers divided by the frame r
 the presentation timestamps (pts) of the packets are right in nearly all files. `from_packets` says when they are not.
 """
 
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,8 +63,7 @@ class Timeline:
         """Number of the last key frame that is shown at or before this frame."""
         if self.pts is None:
             return 0
-        key_pts = [key.pts for key in self.keys]
-        return max(0, int(np.searchsorted(key_pts, self.pts[frame], side="right")) - 1)
+        return max(0, bisect_right(self.keys, int(self.pts[frame]), key=lambda key: key.pts) - 1)
 
 
 def from_packets(
