@@ -1,11 +1,8 @@
 """Files damaged at random: an error or the right frame, and nothing that stays open.
 
 Every frame carries its number as a bar code. 500 damaged files; `VIDEOSSL_DAMAGED_FILES=5000 pytest
-tests/data/test_damaged.py` tries more. What no reader can see is counted and kept small: damage within the compressed
-data of a codec without any redundancy (VP9) that still decodes, to another picture, and pictures that are lost whole
-from a transport stream. H.264 frames up to the next key frame are then predicted from a copy of the frame before, and
-show it. Of 9,336 frames of the 500 files, 4 are such, in 3 files; in 2 of these FFmpeg marks no packet and no frame as
-corrupt, whole or unparsed (`fflags=noparse`), and gives no error.
+tests/data/test_damaged.py` tries more. No frame may show another's picture. What no reader can see is counted and kept
+small: damage within the compressed data that still decodes, to another picture; VP9 holds nothing to check it by.
 """
 
 import os
@@ -139,7 +136,7 @@ def test_a_damaged_file_gives_an_error_or_the_right_frames(
     assert counts["errors of several lines"] == 0
     assert counts["opened"] > NUM_FILES / 4
     assert counts["refused"] > NUM_FILES / 20
-    assert len(wrong_files) <= NUM_FILES / 100, wrong_files
+    assert not wrong_files
     with_checks = sum(counts["damaged in " + name] for name in BASES if name != "vp9.webm")
     assert with_checks <= counts["frames"] / 50, counts
 

@@ -12,6 +12,7 @@ import torch
 
 from videossl.data.decode.base import VideoError
 from videossl.data.decode.content import Content
+from videossl.data.decode.frame_numbers import FrameNumbers
 from videossl.data.decode.limits import FFMPEG_OPTIONS, check_pixels, refused_size
 from videossl.data.decode.timeline import KeyFrame, PacketFacts
 from videossl.data.media import Media
@@ -31,6 +32,8 @@ MAX_THREADS = 4
 STRICT = {"err_detect": "explode"}
 # Formats that are lists of other files, by FFmpeg's names. Those are videos of their own, and not this one.
 PLAYLISTS = {"concat", "dash", "hls", "imf"}
+# Containers that may lose a picture without a trace, by FFmpeg's names; in others an index counts them.
+LOSSY_CONTAINERS = {"h264", "mpeg", "mpegts"}
 Skipped = Literal["DEFAULT", "NONREF"]
 
 
@@ -194,9 +197,11 @@ class AVFile:
         else:
             self.open()
             packets = self.packets()
-        decoder = self._live()[1].codec_context
+        decoder, numbers = self._live()[1].codec_context, self._frame_numbers()
         has_begun = False
         for packet in packets:
+            if numbers is not None and numbers.is_gap(bytes(packet)):
+                raise ValueError("a picture is missing from the stream")
             try:
                 frames = decoder.decode(packet)
             except ffmpeg_errors():
@@ -222,10 +227,12 @@ class AVFile:
             FFmpegError: The data are damaged.
         """
         packets = self._packets_from(key, is_first=is_first)
-        decoder = self._live()[1].codec_context
+        decoder, numbers = self._live()[1].codec_context, self._frame_numbers()
         missing = None if needed is None else set(needed)
         for packet in packets:
             if packet.is_corrupt:  # what is predicted from it comes out wrong, and not every decoder says so
+                break
+            if numbers is not None and numbers.is_gap(bytes(packet)):  # no decoder says so
                 break
             if missing is None:
                 yield from decoder.decode(packet)
@@ -238,6 +245,12 @@ class AVFile:
             if not missing:  # the decoder has all that it needs: let it give the frames that it still holds
                 break
         yield from decoder.decode(None)
+
+    def _frame_numbers(self) -> FrameNumbers | None:
+        """What finds lost pictures in packets from the one on at which decoding starts; None where none can be lost."""
+        if self.codec != "h264" or self.container not in LOSSY_CONTAINERS:
+            return None
+        return FrameNumbers(self.extradata)
 
     def _packets_from(self, key: KeyFrame, *, is_first: bool) -> Iterator[Packet[VideoStream]]:
         container, stream = self._live()

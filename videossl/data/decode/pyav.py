@@ -40,11 +40,9 @@ class PyAVReader(VideoReader):
     Damage is an error where it can be seen: frames at and behind it, up to the next key frame, raise `VideoError`.
     A file that was cut off is read up to the cut.
 
-    Not seen: a picture that is lost whole from a transport stream (or whose header is). FFmpeg marks no packet as
-    corrupt, and its H.264 decoder puts a copy of the frame before in the place of the one that others need: up to the
-    next key frame, pictures come out that show an earlier instant than their time says. The only trace is a jump of
-    `frame_num` in the H.264 data, which neither PyAV's frames nor its packets tell of; a hole in the times proves
-    nothing, since the frame rate may vary. See tests/data/test_damaged.py.
+    A picture that is lost whole from a transport stream of H.264 is damage too (`frame_numbers`): FFmpeg puts a copy of
+    the frame before in its place, so that what is predicted from it shows an earlier instant, and marks nothing. Not
+    seen: such a loss in other codecs, and damage that still decodes, to another picture (VP9 and HEVC hold no checks).
     """
 
     def __init__(self, video: Path | Media) -> None:

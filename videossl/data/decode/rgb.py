@@ -104,10 +104,11 @@ class Pictures:
         if not self.missing or number != self.missing[0]:
             return
         with timed("convert"):
-            if self._converter.size is None:
+            size = self._converter.size
+            if size is None:
                 self._put_whole(self._converter.picture(frame))
             else:
-                self._converter.square_into(self._channels()[self._num_frames - len(self.missing)], frame)
+                self._converter.square_into(self._channels(size)[self._num_frames - len(self.missing)], frame)
         self.missing.popleft()
 
     def _put_whole(self, picture: NDArray[np.uint8]) -> None:
@@ -118,10 +119,9 @@ class Pictures:
             raise SizeChangeError(f"its pictures change size: {before_width}x{before_height} and {width}x{height}.")
         self._pixels[self._num_frames - len(self.missing)] = picture
 
-    def _channels(self) -> NDArray[np.uint8]:
+    def _channels(self, size: int) -> NDArray[np.uint8]:
         """(N, 3, size, size): so they come out of the converter, and so training wants them."""
         if self._pixels is None:
-            size = self._converter.size
             self._pixels = np.empty((self._num_frames, 3, size, size), dtype=np.uint8)
         return self._pixels
 

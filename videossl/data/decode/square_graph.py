@@ -123,5 +123,5 @@ class SquareGraph:
         shape = (self._size, self._size)
         for channel, plane in zip((1, 2, 0), resized.planes, strict=True):  # green, blue, red
             # Of a pair of equal bytes one is taken by cutting off the other, which is faster than leaving it out.
-            pixels = np.ndarray(shape, self._pixel, plane, 0, (self._step * plane.line_size, self._step))
+            pixels = np.ndarray(shape, self._pixel, memoryview(plane), 0, (self._step * plane.line_size, self._step))
             np.copyto(channels[channel], pixels, casting="unsafe")
