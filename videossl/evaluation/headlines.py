@@ -69,7 +69,8 @@ def headlines(metrics: dict[str, Any]) -> dict[str, float]:
         `..._posterior` and `..._truth`, for the two oracles; `nll_chance`. `posterior_branch_accuracy` and `kl_nats`
         (nats). R^2 of linear probes: `kick_r2_sampled` and `kick_r2_innovation` from r, `velocity_r2` and
         `position_r2` from the representation, `..._each_...` for each of several objects; `identity_accuracy` (mean
-        over objects). `steering_rate`, `steering_own` (oracle), `steering_unsteered` (control).
+        over objects). `steering_rate`, `steering_own` (oracle), `steering_unsteered` (control). Of whole futures of
+        several steps, in worlds whose videos are long enough: `coverage_2_steps` and so on, for the same four sources.
     """
     rows = {row["key"]: row["metrics"] for row in metrics["rows"]}
     found: dict[str, float] = {}
@@ -93,6 +94,11 @@ def headlines(metrics: dict[str, Any]) -> dict[str, float]:
     ]
     if identities:
         found["identity_accuracy"] = sum(identities) / len(identities)
+    for horizon in metrics["horizons"]:
+        rows = {row["key"]: row["metrics"] for row in horizon["rows"]}
+        for key, suffix in sources:
+            for name, interval in rows.get(key, {}).items():
+                found[f"{name}_{horizon['steps']}_steps{suffix}"] = interval["value"]
     if metrics["steering"] is not None:
         found |= {f"steering_{name}": metrics["steering"][name]["value"] for name in ("rate", "own", "unsteered")}
     return found

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from videossl.errors import UsageError
+from videossl.evaluation.paths import PathClips
 from videossl.evaluation.trajectories import Trajectories
 from videossl.types import Failure
 
@@ -70,6 +71,7 @@ class HeldOut:
         decoys: (n, J, T, C, H, W) uint8: in a world, futures that this context cannot have; in real video, clips of
             the same video at other times. None: none.
         trajectories: True motion in `futures` and `branches`, frame by frame; None where it is not known.
+        paths: All futures of several steps of some of the contexts; None where they are not known, or one step is all.
         probe: Clips with known truth, None where nothing is known.
         labels: (n,) int64 class of each context for the map of embeddings, -1 where unknown.
         label_name: What `labels` says, for example "digit class".
@@ -89,6 +91,7 @@ class HeldOut:
     taken: Tensor | None = None
     decoys: Tensor | None = None
     trajectories: Trajectories | None = None
+    paths: PathClips | None = None
     probe: ProbeClips | None = None
     labels: Tensor | None = None
     label_name: str = ""

@@ -18,6 +18,7 @@ from videossl.errors import UsageError
 from videossl.evaluation.held_out import MINIMUM_CONTEXTS, HeldOut, ProbeClips, check_enough
 from videossl.evaluation.places import Place, even_places
 from videossl.evaluation.world_clips import branching_plan, probe_clips, world_futures
+from videossl.evaluation.world_paths import step_frames, world_paths
 from videossl.progress import progress
 from videossl.types import Failure
 from videossl.worlds import Truth, World
@@ -208,6 +209,8 @@ def _with_world_extras(
     rows = _truth_rows([clip.place.video for clip in clips], truth)
     plan = branching_plan(world, planner, clips[0].place.video.seconds)
     futures = world_futures(world, truth[rows], plan.frames[1], frame_size=frame_size)
+    frames = step_frames(plan, world)
+    paths = world_paths(world, truth[rows], held_out.contexts, held_out.videos, frames, frame_size=frame_size)
     single = truth.classes.shape[1] == 1
     return replace(
         held_out,
@@ -216,6 +219,7 @@ def _with_world_extras(
         taken=futures.taken,
         decoys=futures.decoys,
         trajectories=futures.trajectories,
+        paths=paths,
         labels=torch.from_numpy(truth.classes[rows, 0]) if single else None,
         label_name="class of the object" if single else "",
         world=type(world).__name__,

@@ -17,6 +17,7 @@ from videossl.evaluation.predictors import Prediction, Predictors
 from videossl.evaluation.probes import probes
 from videossl.evaluation.protocol import FutureModel
 from videossl.evaluation.readout import motion_readouts, why_no_readout
+from videossl.evaluation.rollouts import horizons
 from videossl.evaluation.space import embed_clips, embed_space
 from videossl.evaluation.steering import steering
 from videossl.files import replacing
@@ -145,6 +146,9 @@ def evaluate(
         "branch_frequencies": None,
         "probes": probed,
         "steering": steered,
+        "horizons": []
+        if held_out.paths is None
+        else horizons(model, twin, held_out.paths, num_samples=num_samples, seed=seed),
         "health": health(
             model,
             spaces["run"],

@@ -55,7 +55,14 @@ def table(metrics: dict[str, Any]) -> str:
     lines.append("-" * (NAME_WIDTH + CELL_WIDTH * len(shown)))
     chances = [help_of[key]["chance"] for key, _ in shown]
     lines.append(_line("chance", ["" if chance is None else _number(chance) for chance in chances]))
-    lines += ["", *_paired(metrics), *_latent(metrics), *_probes(metrics), *_advice(metrics, shown)]
+    lines += [
+        "",
+        *_paired(metrics),
+        *_horizons(metrics),
+        *_latent(metrics),
+        *_probes(metrics),
+        *_advice(metrics, shown),
+    ]
     lines += [f"Warning: {warning}" for warning in metrics["health"]["warnings"]]
     lines += [f"Left out: {reason}." for reason in metrics["skipped"]]
     return "\n".join(wrapped for line in lines for wrapped in _wrap(line))
@@ -85,6 +92,23 @@ def _paired(metrics: dict[str, Any]) -> list[str]:
             f"{words} by {gap} [{low_text}, {high_text}]{doubt}"
         )
     return [*lines, ""] if lines else []
+
+
+def _horizons(metrics: dict[str, Any]) -> list[str]:
+    """Futures of several steps, a small table for each number of steps."""
+    lines = []
+    columns = (("coverage", "coverage"), ("precision", "precision"), ("calibration", "calib.err"))
+    for horizon in metrics.get("horizons") or []:
+        title = (
+            f"whole futures of {horizon['steps']} steps, {horizon['frames']} frames: "
+            f"{_number(horizon['num_possible'], 1)} of {horizon['num_branches']} can happen, on average"
+        )
+        lines += [title, _line("", [*(name for _, name in columns), "pooled"])]
+        for row in horizon["rows"]:
+            cells = [_cell(row["metrics"].get(key)) for key in (*(key for key, _ in columns), "calibration_pooled")]
+            lines.append(_line(row["name"], cells))
+        lines.append("")
+    return lines
 
 
 def _latent(metrics: dict[str, Any]) -> list[str]:
@@ -151,7 +175,8 @@ def _cell(interval: dict[str, float] | None) -> str:
     if interval is None:
         return "-"
     half = (interval["high"] - interval["low"]) / 2
-    return _number(interval["value"]) + ("" if half == 0 else f"±{half:.2f}".replace("0.", "."))
+    decimals = 2 if abs(interval["value"]) < 10 else 1  # so that neighbours do not touch
+    return _number(interval["value"], decimals) + ("" if half == 0 else f"±{half:.{decimals}f}".replace("0.", ".", 1))
 
 
 def _number(value: float, decimals: int = 2) -> str:

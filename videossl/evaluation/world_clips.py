@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from videossl.data.clips import ClipPlan, ClipPlanner
 from videossl.errors import UsageError
 from videossl.evaluation.held_out import ProbeClips
+from videossl.evaluation.picture_squares import centre_squares
 from videossl.evaluation.trajectories import Trajectories
 from videossl.worlds import Truth, World
 
@@ -60,19 +60,6 @@ def branching_plan(world: World, planner: ClipPlanner, seconds: NDArray[np.float
         f"{planner.num_frames} frames a view at stride {planner.frame_stride} in videos of {len(seconds)} frames. "
         "Set data.clips to fewer frames, or make the world with a later branch_frame and more num_frames."
     )
-
-
-def centre_squares(clips: Tensor, size: int) -> Tensor:
-    """Rendered clips (..., C, H, W) uint8 as a reader gives them: the rule of `data.decode.picture.centre_square`."""
-    height, width = clips.shape[-2:]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    squares = clips[..., top : top + side, left : left + side]
-    if side == size:
-        return squares
-    pictures = squares.flatten(0, -4)
-    resized = F.interpolate(pictures, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
-    return resized.reshape(*clips.shape[:-2], size, size)
 
 
 def world_futures(world: World, truth: Truth, future_frames: NDArray[np.int64], *, frame_size: int) -> WorldFutures:

@@ -82,7 +82,8 @@ class World(ABC):
         Args:
             truth: Of n videos of this world.
             horizon_frames: F, in [1, T - branch_frame]: how far to look; to the end of the video by default. Futures
-                that part later than that are one branch, with the sum of their probabilities.
+                that part later than that are one branch, with the sum of their probabilities: of M branches to a
+                longer horizon, branch m is then branch m // (M / M') of the M' branches to this one.
         """
 
     @abstractmethod
