@@ -15,7 +15,14 @@ from videossl.models.likelihood import fitted_concentration, log_prob
 from videossl.models.pooling import Pooling, pool, pool_frames, pooled_width
 from videossl.models.surprise import Surprise, embedded_pairs
 from videossl.models.transformer import VideoTransformer
-from videossl.transition import DiagonalGaussian, Distribution, GaussianLatent, SparseGate, kl_divergence
+from videossl.transition import (
+    CodebookLatent,
+    DiagonalGaussian,
+    Distribution,
+    GaussianLatent,
+    SparseGate,
+    kl_divergence,
+)
 from videossl.types import Embeddings
 
 UNFITTED_CONCENTRATION = 10.0  # that of a temperature of 0.1
@@ -45,7 +52,7 @@ class WorldModel(nn.Module):
         self,
         encoder: VideoTransformer,
         projector: Callable[[int], MLPProjector] = MLPProjector,
-        latent: Callable[[int], GaussianLatent | SparseGate] | None = None,
+        latent: Callable[[int], GaussianLatent | CodebookLatent | SparseGate] | None = None,
         editor: Callable[[int, int], nn.Module] | None = None,
         pooling: Pooling = "mean",
     ) -> None:
@@ -347,7 +354,7 @@ class WorldModel(nn.Module):
         """
         self._variational()
 
-    def _variational(self) -> GaussianLatent | None:
+    def _variational(self) -> GaussianLatent | CodebookLatent | None:
         if isinstance(self.latent, SparseGate):
             raise UsageError(
                 "this model's latent is sparse and has no prior, so r cannot be drawn without the future. Ask embed or "

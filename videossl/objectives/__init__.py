@@ -29,6 +29,7 @@ from videossl.objectives.view_graph import Graph, ViewGraph, view_graph
 from videossl.objectives.x_sample import XSample, x_sample
 from videossl.transition import (
     AdditiveEditor,
+    CodebookLatent,
     Editor,
     Gaussian,
     GaussianLatent,
@@ -54,6 +55,7 @@ __all__ = [
     "Average",
     "Beta",
     "ClipStyle",
+    "CodebookLatent",
     "Distillation",
     "Editor",
     "FactorBounds",

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from videossl.errors import UsageError
 from videossl.objectives.base import Loss, MultiViewObjective, TeacherObjective
 from videossl.objectives.beta import Beta, FixedBeta
+from videossl.objectives.codes import infer_codes
 from videossl.objectives.contrast import unit
 from videossl.objectives.latent import Inferred, infer_sparse, infer_variational
 from videossl.objectives.view_graph import ViewGraph, take
 from videossl.transition.precision import at_least_float32
-from videossl.transition.protocols import Editor, Latent, SparseLatent, VariationalLatent
+from videossl.transition.protocols import CodedLatent, Editor, Latent, SparseLatent, VariationalLatent
 
 
 class AdaSSL(nn.Module):
@@ -33,7 +34,11 @@ class AdaSSL(nn.Module):
       `sum_R sigmoid(logits)`. Terms: `open_gates`, `open_gates_per_pair` (P,). The unit of `InformationBudget(nats)`
       is then a gate: `nats=2.0` holds two gates of every pair open on average.
 
-    Both have the terms `objective`, `penalty`, `beta` and `beta_per_pair` (P,), beside those of the objective.
+    - `CodedLatent` (AdaSSL-V with few codes): r ~ q, q exact as all codes are tried, see `codes.infer_codes`; the cost
+      is KL(q || p). Terms: `kl_nats`, `kl_nats_per_pair`, `codes_used` (perplexity of the codes over the batch),
+      `posterior_net_nats` (what the net that learns the posterior still misses).
+
+    All have the terms `objective`, `penalty`, `beta` and `beta_per_pair` (P,), beside those of the objective.
     With an editor that is the identity and beta = 0 it is the objective itself (one that `reads_scale`: with
     `normalise` at False or None). Without a latent the editor alone
     predicts and there is no penalty: the deterministic twin.
@@ -112,6 +117,7 @@ class AdaSSL(nn.Module):
             loss = self.objective(embeddings, self.editor(contexts, None), **given)
             return Loss(loss.total, {**loss.terms, "objective": loss.total.detach()})
 
+        weights, taught = self.beta.weights(len(graph), contexts.dtype), given.get("targets")
         inferred = self._infer(
             take(states, graph.anchor_views),
             contexts,
@@ -120,9 +126,10 @@ class AdaSSL(nn.Module):
             noise,
             generator,
             given.get("present"),
+            weights,
+            graph.targets(embeddings if taught is None else taught),
         )
         loss = self.objective(embeddings, self.editor(contexts, inferred.latent), **given)
-        weights = self.beta.weights(len(graph), inferred.charged.dtype)
         penalty = (weights * inferred.charged).mean()
         terms = {
             "objective": loss.total.detach(),
@@ -132,7 +139,10 @@ class AdaSSL(nn.Module):
         }
         if self.training:
             self.beta.update(inferred.measured)
-        return Loss(loss.total + penalty, {**loss.terms, **terms, **inferred.terms})
+        total = loss.total + penalty
+        if inferred.learned is not None:
+            total = total + inferred.learned
+        return Loss(total, {**loss.terms, **terms, **inferred.terms})
 
     def _infer(
         self,
@@ -143,8 +153,24 @@ class AdaSSL(nn.Module):
         noise: Tensor | None,
         generator: torch.Generator | None,
         present: Tensor | None,
+        weights: Tensor,
+        targets: Tensor,
     ) -> Inferred:
         both = None if present is None else graph.anchors(present) & graph.targets(present)
+        if isinstance(self.latent, CodedLatent):
+            if noise is not None:
+                raise UsageError("codes are drawn, not moved by noise: give a generator in its place.")
+            return infer_codes(
+                self.latent,
+                self.editor,
+                self.objective.closeness,
+                contexts,
+                futures,
+                targets,
+                weights,
+                generator=generator,
+                present=both,
+            )
         if isinstance(self.latent, VariationalLatent):
             return infer_variational(
                 self.latent,
@@ -192,8 +218,8 @@ def _check(objective: object, latent: object, beta: object, free_nats: float, kl
         raise UsageError(f"expected a multi-view objective like MVInfoNCE(...), got {got}. Give the module, made.")
     if not isinstance(beta, Beta | int | float | None):
         raise UsageError(f"expected beta as a number or a Beta like InformationBudget(...), got {type(beta).__name__}.")
-    is_variational = isinstance(latent, VariationalLatent)
-    if latent is not None and not is_variational and not isinstance(latent, SparseLatent):
+    is_variational = isinstance(latent, VariationalLatent) and not isinstance(latent, CodedLatent)
+    if latent is not None and not is_variational and not isinstance(latent, SparseLatent | CodedLatent):
         raise UsageError(
             f"expected a latent with the methods posterior and prior, or gates, got a {type(latent).__name__}. "
             "Use GaussianLatent or SparseGate."
@@ -207,6 +233,6 @@ def _check(objective: object, latent: object, beta: object, free_nats: float, kl
         )
     if not is_variational and (free_nats or kl_balance is not None):
         raise UsageError(
-            f"{'no' if latent is None else 'a sparse'} latent has no KL to free or balance, got free_nats={free_nats} "
-            f"and kl_balance={kl_balance}. Leave them out, or use GaussianLatent."
+            f"{'no latent' if latent is None else type(latent).__name__} has no KL to free or balance, got "
+            f"free_nats={free_nats} and kl_balance={kl_balance}. Leave them out, or use GaussianLatent."
         )

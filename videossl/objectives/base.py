@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videossl.objectives.view_graph import Graph
@@ -34,6 +35,18 @@ class MultiViewObjective(nn.Module, ABC):
     @abstractmethod
     def forward(self, embeddings: Tensor, predictions: Tensor | None = None) -> Loss:
         """Raw embeddings (V, B, D) and, if the anchors are edited, one prediction a pair (P, B, D)."""
+
+    def closeness(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        """How well predictions say targets, in the units of the loss and up to a constant: for choosing among few.
+
+        Args:
+            predictions: (..., D), any scale.
+            targets: (..., D), raw.
+
+        Returns:
+            (...): the cosine, where an objective does not say otherwise.
+        """
+        return F.cosine_similarity(predictions, targets, dim=-1)
 
 
 class TeacherObjective(MultiViewObjective):

@@ -26,12 +26,14 @@ class Inferred(NamedTuple):
         charged: (P,), with gradients: what beta is multiplied with. Nats, or expected open gates.
         measured: (P,), detached: what the controller of beta holds at its budget. The same without free nats.
         terms: For logging, detached.
+        learned: (), with gradients to the latent's own nets alone, where they do not learn by what is charged.
     """
 
     latent: Tensor
     charged: Tensor
     measured: Tensor
     terms: dict[str, Tensor]
+    learned: Tensor | None = None
 
 
 def infer_variational(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from videossl.errors import UsageError
 from videossl.objectives.base import Loss, MultiViewObjective
-from videossl.objectives.contrast import full_precision, logit_bound, scaled, softplus
+from videossl.objectives.contrast import aligned_logits, full_precision, logit_bound, scaled, softplus
 from videossl.objectives.energies import logits_of_pairs
 from videossl.objectives.multi_view import check_views
 from videossl.objectives.present import NEVER, mean_along, mean_present
@@ -264,6 +264,10 @@ class MVInfoNCE(MultiViewObjective):
                 "gradient_share_per_pair": _gradient_shares(contrast, pairs, self.alignment, self.energy),
             }
         return Loss(total, terms)
+
+    def closeness(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        """The aligned logit, cosine / tau, in nats."""
+        return aligned_logits(scaled(predictions, self.temperature), scaled(targets, self.temperature))
 
     def extra_repr(self) -> str:
         """The settings, as they print."""

@@ -177,6 +177,10 @@ class Prediction(TeacherObjective):
             regulariser_weight=self.regulariser_weight,
         )
 
+    def closeness(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        """Minus the weighted squared error, mean over dimensions."""
+        return -self.prediction_weight * (predictions - targets).square().mean(-1)
+
     def extra_repr(self) -> str:
         """The settings, as they print."""
         return (

@@ -1,5 +1,6 @@
 """The latent r and the editors: what moves one state to the next. Public names only; torch is the only requirement."""
 
+from videossl.transition.codebook import CodebookLatent, Codes
 from videossl.transition.diagonal_gaussian import DiagonalGaussian
 from videossl.transition.distributions import (
     expected_open_gates,
@@ -13,6 +14,7 @@ from videossl.transition.gaussian import GaussianLatent
 from videossl.transition.gaussian_prior import GaussianPrior, StandardNormalPrior
 from videossl.transition.mixture_prior import GaussianMixture, MixturePrior
 from videossl.transition.protocols import (
+    CodedLatent,
     Distribution,
     Editor,
     Gated,
@@ -26,6 +28,9 @@ from videossl.transition.sparse import Gates, SparseGate
 
 __all__ = [
     "AdditiveEditor",
+    "CodebookLatent",
+    "CodedLatent",
+    "Codes",
     "DiagonalGaussian",
     "Distribution",
     "Editor",

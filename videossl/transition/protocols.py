@@ -94,7 +94,33 @@ class SparseLatent(Protocol):
         ...
 
 
-Latent = VariationalLatent | SparseLatent
+class Coded(Protocol):
+    """A distribution over codes."""
+
+    @property
+    def logits(self) -> Tensor:
+        """(..., C)."""
+        ...
+
+
+@runtime_checkable
+class CodedLatent(Protocol):
+    """A latent of so few values that all can be tried."""
+
+    def codes(self) -> Tensor:
+        """Every value of r: (C, R)."""
+        ...
+
+    def posterior(self, context: Tensor, future: Tensor) -> Coded:
+        """q(r | context, future); both (..., D)."""
+        ...
+
+    def prior(self, context: Tensor) -> Coded:
+        """p(r | context); context (..., D)."""
+        ...
+
+
+Latent = VariationalLatent | SparseLatent | CodedLatent
 
 
 class Editor(Protocol):
