@@ -3,7 +3,8 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 
-from videossl.models import VideoTransformer
+from videossl.errors import UsageError
+from videossl.models import ConvStem, VideoTransformer
 
 
 def small(**changes):
@@ -73,6 +74,45 @@ def test_tubelets_are_normalised_pixels_through_one_convolution():
     kernel = rearrange(encoder.tubelets.weight, "e (t c h w) -> e c t h w", t=2, c=3, h=4)
     normalised = rearrange((clips - encoder.pixel_mean) / encoder.pixel_std, "b t c h w -> b c t h w")
     expected = F.conv3d(normalised, kernel, encoder.tubelets.bias, stride=(2, 4, 4))
-    tokens, grid = encoder._embed_tubelets(clips)
-    assert tuple(grid) == (2, 2, 3)
-    torch.testing.assert_close(tokens, rearrange(expected, "b e t h w -> b (t h w) e"))
+    tokens = encoder.tubelets(clips, encoder.pixel_mean, encoder.pixel_std)
+    torch.testing.assert_close(tokens, rearrange(expected, "b e t h w -> b t h w e"))
+
+
+def conv_stem(width, patch_size, tubelet_frames):
+    return ConvStem(width, patch_size, tubelet_frames, channels=[8], strides=[2, 2])
+
+
+def test_a_conv_stem_gives_the_same_grid_of_tokens():
+    clips = torch.rand(2, 3, 3, 8, 12)
+    assert small(stem=conv_stem)(clips).shape == small()(clips).shape
+
+
+def one_convolution(width, patch_size, tubelet_frames):
+    return ConvStem(width, patch_size, tubelet_frames, channels=[], strides=[patch_size])
+
+
+def test_patches_of_a_conv_stem_overlap():
+    encoder = small(stem=one_convolution)
+    clip = torch.rand(1, 2, 3, 16, 16)
+    changed = clip.clone()
+    changed[..., 4:8, 4:8] = 0  # one patch
+    before, after = (encoder.tubelets(x, encoder.pixel_mean, encoder.pixel_std)[0, 0] for x in (clip, changed))
+    differs = ((before - after).abs() > 1e-6).any(-1)  # (4, 4)
+    assert differs[:3, :3].all()
+    assert not differs[3].any()
+
+
+@pytest.mark.parametrize("changes", [{}, {"stem": one_convolution}])
+def test_a_stem_normalises_pixels(changes):
+    encoder = small(**changes)
+    clips = torch.rand(1, 2, 3, 16, 16)
+    zeros, ones = torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
+    ours = encoder.tubelets(clips, encoder.pixel_mean, encoder.pixel_std)
+    theirs = encoder.tubelets((clips - encoder.pixel_mean) / encoder.pixel_std, zeros, ones)
+    inside = (0, 0, slice(1, 3), slice(1, 3))  # beyond the frame pixels are black, here and there
+    torch.testing.assert_close(ours[inside], theirs[inside], atol=1e-4, rtol=1e-4)
+
+
+def test_strides_that_do_not_make_the_patch_are_refused():
+    with pytest.raises(UsageError, match="product is patch_size=4"):
+        small(stem=ConvStem)

@@ -7,14 +7,16 @@ that a trained model takes other clip lengths and frame sizes.
 """
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange, repeat
+from einops import rearrange
 from torch import Tensor, nn
 
 from videossl.errors import UsageError
+from videossl.models.stems import LinearStem
 
 Size = Literal["tiny", "small", "base", "large"]
 SIZES: dict[Size, tuple[int, int, int]] = {  # width, depth, heads
@@ -92,6 +94,8 @@ class VideoTransformer(nn.Module):
         causal: Tokens see their own tubelet time and earlier ones only (block-causal in time), so that a frame's tokens
             do not depend on later frames; otherwise all tokens see each other.
         mlp_ratio: Hidden width of the MLPs over the token width.
+        stem: Made with width, patch size and tubelet frames: pixels -> tokens. `ConvStem` learns sooner where small
+            things are and how fast they go.
     """
 
     pixel_mean: Tensor
@@ -109,6 +113,7 @@ class VideoTransformer(nn.Module):
         position_grid: int = 14,
         causal: bool = False,
         mlp_ratio: float = 4.0,
+        stem: Callable[[int, int, int], nn.Module] = LinearStem,
     ) -> None:
         super().__init__()
         for name, value in (("width", width), ("depth", depth), ("num_heads", num_heads), ("patch_size", patch_size),
@@ -127,8 +132,7 @@ class VideoTransformer(nn.Module):
         self.tubelet_frames = tubelet_frames
         self.position_grid = position_grid
         self.causal = causal
-        # A matrix product: a Conv3d whose stride is its kernel computes the same, at half the speed.
-        self.tubelets = nn.Linear(tubelet_frames * 3 * patch_size**2, self.width)
+        self.tubelets = stem(self.width, patch_size, tubelet_frames)
         self.blocks = nn.ModuleList(Block(self.width, heads, mlp_ratio) for _ in range(depth or size_depth))
         self.norm = nn.LayerNorm(self.width)
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
@@ -156,28 +160,14 @@ class VideoTransformer(nn.Module):
         missing = -clips.shape[1] % self.tubelet_frames
         if missing:
             clips = torch.cat([clips, clips[:, -1:].expand(-1, missing, -1, -1, -1)], dim=1)
-        tokens, grid = self._embed_tubelets(clips)
+        tubelets = self.tubelets(clips, self.pixel_mean, self.pixel_std)  # (B, T', H', W', E)
+        grid = tubelets.shape[1:4]
+        tokens = rearrange(tubelets, "b t h w e -> b (t h w) e")
         tokens = tokens + self._positions(grid, tokens.device).to(tokens.dtype)
         mask = self._causal_mask(grid, tokens.device) if self.causal else None
         for block in self.blocks:
             tokens = block(tokens, mask)
         return rearrange(self.norm(tokens), "b (t h w) e -> b t h w e", t=grid[0], h=grid[1], w=grid[2])
-
-    def _embed_tubelets(self, clips: Tensor) -> tuple[Tensor, torch.Size]:
-        """Tokens (B, N, E) without positions, and their grid (T', H', W')."""
-        tubelets = rearrange(
-            clips,
-            "b (t dt) c (h dh) (w dw) -> b t h w (dt c dh dw)",
-            dt=self.tubelet_frames, dh=self.patch_size, dw=self.patch_size,
-        )  # fmt: skip
-        # Pixels are normalised by folding mean and deviation into the weights: no pass over the pixels is needed.
-        mean, std = (
-            repeat(value, "c 1 1 -> (dt c pixels)", dt=self.tubelet_frames, pixels=self.patch_size**2)
-            for value in (self.pixel_mean, self.pixel_std)
-        )
-        weight = self.tubelets.weight / std  # (E, pixels of a tubelet)
-        tokens = F.linear(tubelets, weight, self.tubelets.bias - weight @ mean)
-        return rearrange(tokens, "b t h w e -> b (t h w) e"), tubelets.shape[1:4]
 
     def _positions(self, grid: torch.Size, device: torch.device) -> Tensor:
         """(N, E) positions of the tokens of a (T', H', W') grid."""
