@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from fake_models import PROBABILITIES, STEPS, KnowingModel, M, little_world, real_video, twin, unit
+from videossl.evaluation.bootstrap import Bootstrap
 
 from videossl.evaluation import BranchAccuracy, CandidateNLL, evaluate, future_scores, oracles
-from videossl.evaluation.bootstrap import Bootstrap
 from videossl.evaluation.candidate_nll import candidate_nll, entropy
 from videossl.evaluation.candidates import NUM_OTHERS, Crowd, own_log_densities
 from videossl.evaluation.density import cross_fitted_log_density, kernel_log_density

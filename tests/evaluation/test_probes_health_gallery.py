@@ -1,59 +1,20 @@
-"""Probes, collapse health, bootstrap and gallery: each against something known."""
+"""Probes of a model, collapse health and gallery: each against something known."""
 
 import numpy as np
 import pytest
 import torch
 from fake_models import D, KnowingModel, M, little_probe, little_world, real_video, unit
 
-from videossl.evaluation.bootstrap import NUM_RESAMPLES, Bootstrap
 from videossl.evaluation.gallery import gallery, principal_plane, write_gallery
 from videossl.evaluation.health import active_units, health
 from videossl.evaluation.latents import kl_per_unit
 from videossl.evaluation.predictors import prior_samples
-from videossl.evaluation.probes import Ridge, probe, probes, split_by_video
+from videossl.evaluation.probes import probes
 from videossl.evaluation.space import embed_space
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def test_ridge_is_that_of_scikit_learn():
-    from sklearn.linear_model import Ridge as Reference
-    from sklearn.preprocessing import StandardScaler
-
-    x, y, new = noise(50, 6).double(), noise(50, 2, seed=1).double(), noise(9, 6, seed=2).double()
-    scaler = StandardScaler().fit(x.numpy())
-    reference = Reference(alpha=0.3 * len(x)).fit(scaler.transform(x.numpy()), y.numpy())
-    np.testing.assert_allclose(
-        Ridge(x, y).predict(new, strength=0.3).numpy(), reference.predict(scaler.transform(new.numpy())), atol=1e-10
-    )
-
-
-def test_parts_share_no_video():
-    videos = torch.arange(30).repeat_interleave(3)
-    parts = split_by_video(videos, seed=0)
-    of_part = [set(videos[rows].tolist()) for rows in (parts.fit, parts.choose, parts.test)]
-    assert [len(part) for part in of_part] == [15, 6, 9]
-    assert sum(len(part) for part in of_part) == len(set.union(*of_part))
-
-
-def test_a_probe_reads_what_is_there_and_nothing_from_noise():
-    features = noise(1000, 10)
-    parts = split_by_video(torch.arange(1000), seed=0)
-    linear = features[:, :2] @ noise(2, 3, seed=1)
-    assert probe(features, linear, parts)[0] > 0.99
-    assert abs(probe(features, noise(1000, 2, seed=2), parts)[0]) < 0.05
-    side = (features[:, 0] > 0).long()
-    accuracy, chance = probe(features, side, parts)
-    assert accuracy > 0.93
-    assert chance == pytest.approx(0.5, abs=0.06)
-
-
-def test_a_probe_does_not_fit_the_part_it_is_tested_on():
-    parts = split_by_video(torch.arange(60), seed=0)
-    value, _ = probe(noise(60, 200), noise(60, 1, seed=1), parts)
-    assert value < 0.3
 
 
 def test_few_clips_are_not_probed_and_said_so():
@@ -92,32 +53,6 @@ def test_a_dead_latent_is_said_aloud():
     assert (found["kl_nats"], found["active_units"]) == (0, 0)
     assert found["posterior_prior_gap"] == pytest.approx(0, abs=0.1)
     assert found["posterior_branch_accuracy"] == 0.2
-
-
-def test_the_interval_of_a_mean_is_as_wide_as_its_standard_error():
-    values = noise(400)
-    interval = Bootstrap(torch.arange(400), seed=0).mean(values)
-    assert interval.value == pytest.approx(values.mean().item(), abs=1e-6)
-    assert interval.high - interval.low == pytest.approx(2 * 1.96 / 20, rel=0.15)
-
-
-def test_contexts_of_a_video_are_drawn_together():
-    values = noise(40).repeat_interleave(25)
-    together = Bootstrap(torch.arange(40).repeat_interleave(25), seed=0).mean(values)
-    alone = Bootstrap(torch.arange(1000), seed=0).mean(values)
-    assert together.high - together.low == pytest.approx(5 * (alone.high - alone.low), rel=0.25)
-
-
-def test_the_interval_of_a_ratio_keeps_its_pairs():
-    below = noise(100).abs() + 1
-    interval = Bootstrap(torch.arange(100), seed=0).ratio(0.5 * below, below)
-    assert (interval.low, interval.high) == pytest.approx((0.5, 0.5))
-
-
-def test_contexts_are_drawn_where_there_are_few_videos():
-    bootstrap = Bootstrap(torch.arange(2).repeat_interleave(10), seed=0)
-    assert not bootstrap.by_video
-    assert bootstrap.weights.shape == (NUM_RESAMPLES, 20)
 
 
 @pytest.fixture(scope="module")

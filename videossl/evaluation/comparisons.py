@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import Tensor
 
-from videossl.evaluation.bootstrap import Bootstrap
 from videossl.evaluation.predictors import Prediction
+from videossl.probing import Bootstrap
 
 HIGHER_IS_BETTER = {"coverage", "hit_at_1"}
 IN_OWN_SPACE = {"energy_score"}  # by distances of one space: no unit that another space shares

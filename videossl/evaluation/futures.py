@@ -9,7 +9,6 @@ from torch import Tensor
 
 from videossl.evaluation import oracles
 from videossl.evaluation.best_of_k import best_of_k_curve
-from videossl.evaluation.bootstrap import Bootstrap, Interval
 from videossl.evaluation.branch_accuracy import branch_accuracy
 from videossl.evaluation.branch_calibration import branch_frequencies, total_variation
 from videossl.evaluation.branch_coverage import branch_coverage
@@ -28,6 +27,7 @@ from videossl.evaluation.space import Space
 from videossl.evaluation.spread_skill import spread_and_skill
 from videossl.evaluation.trajectories import Trajectories
 from videossl.evaluation.trajectory_energy import expected_trajectory_energy, trajectory_energy
+from videossl.probing import Bootstrap, Interval
 
 HITS = (1, 5)
 

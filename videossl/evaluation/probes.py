@@ -1,7 +1,6 @@
 """Linear probes: what can be read from frozen features by a weighted sum, with an untrained model beside."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,90 +10,24 @@ from videossl.evaluation.held_out import ProbeClips
 from videossl.evaluation.latents import latents
 from videossl.evaluation.protocol import FutureModel
 from videossl.evaluation.space import embed_clips
+from videossl.probing import Bootstrap, Parts, Scores, linear_probe, scores, split_by_video
 
-STRENGTHS = tuple(float(strength) for strength in torch.logspace(-5, 2, 15))
-PART_SHARES = (0.5, 0.2)  # fitting, choosing the strength; the rest is for the test
 FEWEST_CLIPS = 40
 LATENT_TARGETS = {"kick", "kick of each object"}  # what no context can know
 
 
-@dataclass(frozen=True)
-class Parts:
-    """Rows for fitting, for choosing the strength and for the test; no video is in two of them."""
-
-    fit: Tensor
-    choose: Tensor
-    test: Tensor
-
-
-def split_by_video(videos: Tensor, *, seed: int) -> Parts:
-    """Split (n,) rows into parts of about 50, 20 and 30 % of the videos."""
-    distinct = torch.unique(videos)
-    shuffled = distinct[torch.randperm(len(distinct), generator=torch.Generator().manual_seed(seed))]
-    first, second = (round(share * len(distinct)) for share in (PART_SHARES[0], sum(PART_SHARES)))
-    of_part = (shuffled[:first], shuffled[first:second], shuffled[second:])
-    fit, choose, test = (torch.isin(videos, part).nonzero().flatten() for part in of_part)
-    return Parts(fit, choose, test)
-
-
-class Ridge:
-    """Linear regression with a squared penalty on standardised features, for many strengths at the cost of one.
+def probe(features: Tensor, targets: Tensor, parts: Parts, bootstrap: Bootstrap) -> Scores:
+    """Score a linear probe as `videossl probe` does: ridge for quantities, logistic regression for classes.
 
     Args:
         features: (n, E).
-        targets: (n, A).
-    """
-
-    def __init__(self, features: Tensor, targets: Tensor) -> None:
-        self.centre, self.target_mean = features.mean(dim=0), targets.mean(dim=0)
-        self.scale = features.std(dim=0, correction=0).clamp_min(1e-8)
-        x = (features - self.centre) / self.scale
-        self.values, self.vectors = torch.linalg.eigh(x.T @ x / len(x))
-        self.projected = self.vectors.T @ (x.T @ (targets - self.target_mean) / len(x))
-
-    def predict(self, features: Tensor, *, strength: float) -> Tensor:
-        """(n, A) for features (n, E); the strength is in units of a feature's variance."""
-        weights = self.vectors @ (self.projected / (self.values.clamp_min(0) + strength)[:, None])
-        return (features - self.centre) / self.scale @ weights + self.target_mean
-
-
-def r_squared(predicted: Tensor, true: Tensor) -> float:
-    """Mean over quantities of `1 - squared error / variance`, (n, A) each; 0 for the mean, negative for worse."""
-    error = (predicted - true).square().sum(dim=0)
-    variance = (true - true.mean(dim=0)).square().sum(dim=0)
-    return float((1 - error / variance.clamp_min(1e-12)).mean())
-
-
-def accuracy(predicted: Tensor, true: Tensor) -> float:
-    """Share of rows whose highest column is that of the one-hot truth, (n, A) each."""
-    return float((predicted.argmax(dim=1) == true.argmax(dim=1)).double().mean())
-
-
-def probe(features: Tensor, targets: Tensor, parts: Parts) -> tuple[float, float]:
-    """Fit a ridge, choose its strength on a part of its own, refit on both, test on the third.
-
-    Args:
-        features: (n, E).
-        targets: (n, A) float quantities, scored by R^2, or (n,) int64 classes, scored by accuracy.
+        targets: (n, A) float quantities, or (n,) int64 classes.
         parts: Of the rows.
-
-    Returns:
-        Score on the test part, and the chance level: 0 for R^2, the share of the commonest class for accuracy.
+        bootstrap: Of the test rows.
     """
-    score = r_squared
-    values, chance = targets.double(), 0.0
-    if targets.ndim == 1:
-        score = accuracy
-        _, classes = torch.unique(targets, return_inverse=True)
-        values = torch.nn.functional.one_hot(classes).double()
-        commonest = values[torch.cat([parts.fit, parts.choose])].sum(dim=0).argmax()
-        chance = float((classes[parts.test] == commonest).double().mean())
-    x = features.double()
-    fitted = Ridge(x[parts.fit], values[parts.fit])
-    chosen = max(STRENGTHS, key=lambda s: score(fitted.predict(x[parts.choose], strength=s), values[parts.choose]))
-    both = torch.cat([parts.fit, parts.choose])
-    refitted = Ridge(x[both], values[both])
-    return score(refitted.predict(x[parts.test], strength=chosen), values[parts.test]), chance
+    values = targets if targets.ndim == 2 else torch.unique(targets, return_inverse=True)[1]
+    answer = linear_probe(features, values, parts)
+    return scores(answer.predicted, values, parts.test, parts.before_test, bootstrap)
 
 
 @torch.inference_mode()
@@ -152,6 +85,7 @@ def probes(
             f"probes: they need at least {FEWEST_CLIPS} clips of several held-out videos, "
             f"got {len(clips.videos)} of {len(torch.unique(clips.videos))}"
         ]
+    bootstrap = Bootstrap(clips.videos[parts.test], seed=seed)
     known = futures or {}
     features, kl_nats = probe_features(model, clips, seed=seed, futures=known.get("run"))
     beside: dict[str, Tensor] = {}
@@ -168,14 +102,14 @@ def probes(
         for kind in kinds:
             if kind not in features:
                 continue
-            value, chance = probe(features[kind], values, parts)
+            scored = probe(features[kind], values, parts, bootstrap)
             entry = {
                 "target": target,
                 "features": kind,
-                "score": "accuracy" if values.ndim == 1 else "r2",
-                "value": value,
-                "random_encoder": probe(beside[kind], values, parts)[0] if kind in beside else None,
-                "chance": chance,
+                "score": scored.metric,
+                **scored.score.json(),
+                "random_encoder": probe(beside[kind], values, parts, bootstrap).score.value if kind in beside else None,
+                "chance": scored.chance,
                 "num_test": len(parts.test),
             }
             if kind in ("latent sample", "innovation"):

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from videossl.errors import UsageError
-from videossl.evaluation.bootstrap import FEWEST_VIDEOS
 from videossl.evaluation.candidate_nll import entropy
 from videossl.evaluation.comparisons import comparisons
 from videossl.evaluation.futures import FutureScorer, curve_points
@@ -21,6 +20,7 @@ from videossl.evaluation.rollouts import horizons
 from videossl.evaluation.space import embed_clips, embed_space
 from videossl.evaluation.steering import steering
 from videossl.files import replacing
+from videossl.probing import FEWEST_VIDEOS
 
 FORMAT = 1
 

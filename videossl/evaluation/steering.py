@@ -6,10 +6,10 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
-from videossl.evaluation.bootstrap import Bootstrap
 from videossl.evaluation.branch_accuracy import branch_accuracy
 from videossl.evaluation.protocol import FutureModel, SteerableModel, device_of
 from videossl.evaluation.space import Space
+from videossl.probing import Bootstrap
 
 STATES_AT_ONCE = 4096
 FEWEST_CONTEXTS = 8
