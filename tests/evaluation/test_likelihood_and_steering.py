@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from fake_models import PROBABILITIES, STEPS, KnowingModel, M, little_world, real_video, twin, unit
-from videossl.evaluation.bootstrap import Bootstrap
 
 from videossl.evaluation import BranchAccuracy, CandidateNLL, evaluate, future_scores, oracles
 from videossl.evaluation.candidate_nll import candidate_nll, entropy
@@ -17,8 +16,7 @@ from videossl.evaluation.density import cross_fitted_log_density, kernel_log_den
 from videossl.evaluation.latents import latents
 from videossl.evaluation.space import embed_space
 from videossl.evaluation.steering import steered_futures, steering
-from videossl.evaluation.world_clips import probe_targets
-from videossl.worlds import preset
+from videossl.probing import Bootstrap
 
 
 class SteerableModel(KnowingModel):
@@ -190,14 +188,3 @@ def test_where_branches_are_not_alike_nothing_is_steered_and_it_is_said():
     metrics = evaluate(SteerableModel(), None, replace(little_world(), branches_alike=False), num_samples=4, seed=0)
     assert metrics["steering"] is None
     assert any(reason.startswith("steering: a future of that number") for reason in metrics["skipped"])
-
-
-def test_of_several_objects_each_is_probed_by_its_place_from_the_left():
-    truth = preset("digits", "two-16").made().truth(50, 0)
-    found = probe_targets(truth, last_frame=3)
-    left = truth.positions[:, 3, :, 0].argmin(axis=1)
-    rows = np.arange(50)
-    assert found["kick of each object"].shape == (50, 4)
-    torch.testing.assert_close(found["kick of each object"][:, :2], torch.from_numpy(truth.kick[rows, left]).float())
-    assert found["class of object 1 of 2 from the left"].tolist() == truth.classes[rows, left].tolist()
-    torch.testing.assert_close(found["kick"], torch.from_numpy(truth.kick.sum(axis=1)).float())

@@ -15,7 +15,7 @@ from videossl.data.media import Media
 from videossl.errors import UsageError
 from videossl.evaluation import read_held_out
 from videossl.evaluation.places import even_places
-from videossl.evaluation.world_clips import PROBE_SEED, centre_squares, probe_clips, probe_targets
+from videossl.evaluation.world_clips import PROBE_SEED, centre_squares, probe_clips
 from videossl.worlds import Digits
 
 PLANNER = ClipPlanner(num_frames=4)
@@ -262,20 +262,6 @@ def test_probe_clips_are_fresh_videos_of_the_world(digits):
         "velocity": (300, 2),
         "kick": (300, 2),
     }
-
-
-def test_probe_targets_are_those_of_the_last_frame_of_the_context(digits):
-    _, truth = digits
-    targets = probe_targets(truth, last_frame=3)
-    np.testing.assert_allclose(targets["position"], truth.positions[:, 3, 0], rtol=1e-6)
-    np.testing.assert_allclose(targets["velocity"], truth.velocities[:, 3, 0], rtol=1e-6)
-
-
-def test_of_several_objects_the_class_is_not_asked():
-    truth = Digits(num_digits=2, num_branches=8).truth(5, 0)
-    targets = probe_targets(truth, last_frame=3)
-    assert "class" not in targets
-    np.testing.assert_allclose(targets["kick"], truth.kick.sum(axis=1), rtol=1e-6)
 
 
 def test_rendered_clips_are_cut_and_resized_as_a_reader_does():

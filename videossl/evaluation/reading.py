@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import PurePath
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ from videossl.evaluation.held_out import MINIMUM_CONTEXTS, HeldOut, ProbeClips, 
 from videossl.evaluation.places import Place, even_places
 from videossl.evaluation.world_clips import branching_plan, probe_clips, world_futures
 from videossl.evaluation.world_paths import step_frames, world_paths
+from videossl.path_ends import rows_by_path_end
 from videossl.progress import progress
 from videossl.types import Failure
 from videossl.worlds import Truth, World
@@ -230,15 +230,14 @@ def _with_world_extras(
 
 def _truth_rows(videos: list[Video], truth: Truth) -> list[int]:
     """The row of the truth for each video, found by the end of its path."""
-    of_file = {PurePath(name).parts: row for row, name in enumerate(truth.video.tolist())}
     rows = []
-    for video in videos:
-        parts = video.path.parts
-        found = next((of_file[parts[-n:]] for n in range(len(parts), 0, -1) if parts[-n:] in of_file), None)
-        if found is None:
+    for video, row in zip(
+        videos, rows_by_path_end(truth.video.tolist(), [video.path for video in videos]), strict=True
+    ):
+        if row is None:
             raise UsageError(
                 f"expected every held-out video in the truth of the world, got {video.name}, which is not there. "
                 "Train on the folder that `videossl world` wrote, and nothing else."
             )
-        rows.append(found)
+        rows.append(row)
     return rows

@@ -7,7 +7,6 @@ from einops import rearrange, repeat
 from torch import Tensor
 
 from videossl.evaluation import oracles
-from videossl.evaluation.bootstrap import Bootstrap, Interval
 from videossl.evaluation.branch_calibration import branch_frequencies, total_variation
 from videossl.evaluation.branch_coverage import branch_coverage
 from videossl.evaluation.branch_precision import branch_precision
@@ -16,6 +15,7 @@ from videossl.evaluation.path_space import PathSpace, embed_paths, one_point
 from videossl.evaluation.paths import PathClips
 from videossl.evaluation.predictors import NUM_DRAWS
 from videossl.evaluation.protocol import FutureModel, device_of
+from videossl.probing import Bootstrap, Interval
 
 SAMPLES_AT_ONCE = 8192
 TUNING_SHARE = 0.25

@@ -12,7 +12,7 @@ from videossl.errors import UsageError
 from videossl.evaluation.held_out import ProbeClips
 from videossl.evaluation.picture_squares import centre_squares
 from videossl.evaluation.trajectories import Trajectories
-from videossl.worlds import Truth, World
+from videossl.worlds import Truth, World, clip_targets
 
 PROBE_SEED = 1_000_003
 PROBE_CLIPS_AT_ONCE = 256
@@ -116,41 +116,9 @@ def probe_clips(
         contexts=torch.cat(contexts),
         futures=torch.cat(futures),
         videos=torch.arange(num_clips),
-        targets=probe_targets(fresh, last_frame=int(plan.frames[0].max())),
+        targets={
+            name: torch.from_numpy(values if values.ndim == 1 else values.astype(np.float32))
+            for name, values in clip_targets(fresh, int(plan.frames[0].max())).items()
+        },
         trajectories=torch.from_numpy(fresh.positions[:, np.asarray(plan.frames[1])]).float(),
     )
-
-
-def probe_targets(truth: Truth, *, last_frame: int) -> dict[str, Tensor]:
-    """What a context and its latent could tell.
-
-    With several objects, which of them is the first is nobody's knowledge, so there are two ways of asking. Over all:
-    position and velocity are means over the objects, the kick is their sum. One by one, and they are then told apart by
-    what can be seen: from left to right in the last frame of the context.
-
-    Args:
-        truth: Of n videos.
-        last_frame: The last frame of the context: position (px) and velocity (px/frame) are those there.
-
-    Returns:
-        position, velocity, kick (n, 2) float, and class (n,) int64. Of O > 1 objects instead of the class: "velocity of
-        each object" and "kick of each object" (n, 2 O), and "class of object i of O from the left" (n,).
-    """
-    overall = {
-        "position": torch.from_numpy(truth.positions[:, last_frame].mean(axis=1)).float(),
-        "velocity": torch.from_numpy(truth.velocities[:, last_frame].mean(axis=1)).float(),
-        "kick": torch.from_numpy(truth.kick.sum(axis=1)).float(),
-    }
-    num_objects = truth.classes.shape[1]
-    if num_objects == 1:
-        return {"class": torch.from_numpy(truth.classes[:, 0].copy()), **overall}
-    order = np.argsort(truth.positions[:, last_frame, :, 0], axis=1, kind="stable")  # (n, O)
-    velocities, kicks = (
-        torch.from_numpy(np.take_along_axis(each, order[..., None], axis=1)).float().flatten(1)
-        for each in (truth.velocities[:, last_frame], truth.kick)
-    )
-    classes = torch.from_numpy(np.take_along_axis(truth.classes, order, axis=1))
-    of_each = {
-        f"class of object {place + 1} of {num_objects} from the left": classes[:, place] for place in range(num_objects)
-    }
-    return {**overall, "velocity of each object": velocities, "kick of each object": kicks, **of_each}

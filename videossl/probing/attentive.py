@@ -19,7 +19,7 @@ LEARNING_RATES = (1e-3, 3e-3)
 WEIGHT_DECAYS = (1e-3, 1e-1)
 GROUPS_AT_ONCE = 64
 ROWS_AT_ONCE = 32_768
-FEWEST_STEPS, FEWEST_EPOCHS = 400, 20
+FEWEST_STEPS, FEWEST_EPOCHS = 200, 20
 WARM_UP = 0.1  # share of the steps
 
 
@@ -90,7 +90,7 @@ def attentive_probe(
     """Train attentive probes with four settings, keep the one and the epoch that score best on a part of its own.
 
     AdamW with learning rates 1e-3 and 3e-3 and weight decays 1e-3 and 0.1, half a cosine after a short warm-up, for 20
-    epochs or 400 steps, whichever is more. Rows are standardised by those for fitting.
+    epochs or 200 steps, whichever is more. Rows are standardised by those for fitting.
 
     Args:
         features: (n, E) rows.

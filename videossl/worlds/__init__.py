@@ -6,6 +6,7 @@ from videossl.worlds.digits import Digits
 from videossl.worlds.folder import is_world, load_world, write_world
 from videossl.worlds.maze import Maze
 from videossl.worlds.presets import PRESETS, Preset, preset
+from videossl.worlds.targets import clip_targets
 from videossl.worlds.truth import Truth
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Truth",
     "World",
     "WorldSample",
+    "clip_targets",
     "is_world",
     "load_world",
     "preset",
