@@ -16,7 +16,7 @@ from videossl.cli.embeddings import extract
 from videossl.cli.export import export
 from videossl.cli.pretraining import pretrain
 from videossl.cli.scores import evaluate, report
-from videossl.cli.tables import probe
+from videossl.cli.tables import duplicates, events, probe
 from videossl.cli.world import world
 from videossl.data.sources import absolute_videos
 from videossl.errors import UsageError, WorkError
@@ -29,6 +29,8 @@ VERBS: dict[str, tuple[Callable[..., int | None], str]] = {
     "extract": (extract, "write embeddings of videos as Parquet"),
     "export": (export, "write the encoder as ONNX, TorchScript or pt2, checked against the model"),
     "probe": (probe, "say what can be read from embeddings"),
+    "events": (events, "find where something else begins, from embeddings"),
+    "duplicates": (duplicates, "find videos that show the same, from embeddings"),
     "report": (report, "make one HTML page of a run"),
     "cache": (cache, "decode and resize videos once, for training that reads them often"),
 }

@@ -1,4 +1,4 @@
-"""Verbs that use a table of embeddings: `probe`."""
+"""Verbs that use a table of embeddings: `probe`, `events` and `duplicates`."""
 
 from pathlib import Path
 from typing import Literal
@@ -63,3 +63,45 @@ def probe(
     )
     if out is not None:
         print(f"scores: {out}")
+
+
+def events(
+    *,
+    embeddings: Path,
+    kernel_seconds: float = 1.0,
+    deviations: float = 6.0,
+    min_novelty: float | None = None,
+    out: Path | None = None,
+) -> None:
+    """Find where something else begins in videos: cuts, and other boundaries of events.
+
+    A boundary is a peak of Foote's novelty: what comes differs from what was more than usual, while each is like
+    itself. Needs the table of embeddings only.
+
+    Args:
+        embeddings: Folder that `videossl extract` wrote, one row per frame or clip.
+        kernel_seconds: Time that is compared before and after a place; boundaries are as far apart at least.
+        deviations: How many robust standard deviations above the median novelty a peak must be.
+        min_novelty: The least novelty of a peak itself, from 0 to 4, instead of `deviations`.
+        out: File for the boundaries: .csv, .parquet or .json.
+    """
+    from videossl.tables import events_of
+
+    print(events_of(embeddings, kernel_seconds=kernel_seconds, deviations=deviations, min_novelty=min_novelty, out=out))
+
+
+def duplicates(*, embeddings: Path, threshold: float = 0.95, min_seconds: float = 2.0, out: Path | None = None) -> None:
+    """Find videos that show the same, and stretches that videos share.
+
+    Two videos share a stretch where their frames are alike while time goes on in both. Needs the table of embeddings
+    only.
+
+    Args:
+        embeddings: Folder that `videossl extract` wrote, one row per frame or clip.
+        threshold: Cosine from which two frames are alike, after the mean of the table has been taken away.
+        min_seconds: Of a stretch; of shorter videos, 80 % must be shared.
+        out: File for the pairs: .csv, .parquet or .json.
+    """
+    from videossl.tables import duplicates_of
+
+    print(duplicates_of(embeddings, threshold=threshold, min_seconds=min_seconds, out=out))

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from videossl.probing import Parts
-from videossl.tables.table import TOKEN_COLUMNS, Rows
+from videossl.tables.table import Rows
 from videossl.tables.targets import Target
+from videossl.tables.times import mean_tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,48 +47,49 @@ class Sampler:
 
     def __init__(self, rows: Rows, part: NDArray[np.str_]) -> None:
         self.rows, self.part, self.videos = rows, part, rows.video_numbers
-        self.has_tokens = all(name in rows.columns for name in TOKEN_COLUMNS)
-        frames = rows.columns["frame"].to_numpy()
-        begins = np.append(True, (np.diff(self.videos) != 0) | (np.diff(frames) != 0))
-        self._point = np.cumsum(begins) - 1 if self.has_tokens else np.arange(len(rows))
+        self._times, self._first, self._time = mean_tokens(rows)
 
     def points(self, target: Target) -> Samples:
         """One vector a sample: a row, or the mean of the tokens of one time."""
-        samples = self._gathered(target, self._point)
-        if not self.has_tokens:
-            return samples
-        sums = torch.zeros(len(samples.videos), samples.features.shape[1], dtype=torch.float64)
-        sums.index_add_(0, samples.group, samples.features.double())
-        means = sums / samples.group.bincount()[:, None]
-        return Samples(means.float(), torch.arange(len(means)), samples.targets, samples.videos, samples.parts)
+        everything = np.arange(len(self._times))
+        return _samples(
+            self._times.vectors, everything, target.among(self._first), self.videos[self._first], self.part[self._first]
+        )
 
     def groups(self, target: Target) -> Samples | None:
         """All rows of a video as one sample; where the target changes within a video, all tokens of one time.
 
         None where there is only one row for each value of the target.
         """
-        for grouping in (self.videos, self._point):
-            samples = self._gathered(target, grouping)
+        for grouping in (self.videos, self._time):
+            samples = _samples(self.rows.vectors, grouping, target, self.videos, self.part)
             if len(samples.features) > len(samples.videos) and self._is_constant(target, grouping):
                 return samples
         return None
-
-    def _gathered(self, target: Target, grouping: NDArray[np.int64]) -> Samples:
-        kept = np.flatnonzero(target.known & (self.part != ""))
-        _, first, group = np.unique(grouping[kept], return_index=True, return_inverse=True)
-        part = self.part[kept][first]
-        fit, choose, test = (torch.from_numpy(np.flatnonzero(part == name)) for name in ("fit", "choose", "test"))
-        vectors = self.rows.vectors if len(kept) == len(self.rows) else self.rows.vectors[kept]
-        return Samples(
-            torch.from_numpy(vectors),
-            torch.from_numpy(group),
-            torch.from_numpy(target.values[kept][first]),
-            torch.from_numpy(self.videos[kept][first]),
-            Parts(fit, choose, test),
-        )
 
     def _is_constant(self, target: Target, grouping: NDArray[np.int64]) -> bool:
         known = target.known
         values = target.values[known].reshape(int(known.sum()), -1)
         _, first, group = np.unique(grouping[known], return_index=True, return_inverse=True)
         return bool((values == values[first][group]).all())
+
+
+def _samples(
+    vectors: NDArray[np.float32],
+    grouping: NDArray[np.int64],
+    target: Target,
+    videos: NDArray[np.int64],
+    part: NDArray[np.str_],
+) -> Samples:
+    """Samples of the vectors (m, E) of which the target is known and that take part; all else is (m,), too."""
+    kept = np.flatnonzero(target.known & (part != ""))
+    _, first, group = np.unique(grouping[kept], return_index=True, return_inverse=True)
+    part = part[kept][first]
+    fit, choose, test = (torch.from_numpy(np.flatnonzero(part == name)) for name in ("fit", "choose", "test"))
+    return Samples(
+        torch.from_numpy(vectors if len(kept) == len(vectors) else vectors[kept]),
+        torch.from_numpy(group),
+        torch.from_numpy(target.values[kept][first]),
+        torch.from_numpy(videos[kept][first]),
+        Parts(fit, choose, test),
+    )
