@@ -52,7 +52,7 @@ def test_the_middle_of_a_frame_has_the_same_position_at_every_size():
 
 
 def test_frames_that_no_patch_size_divides_are_refused_with_a_remedy():
-    with pytest.raises(ValueError, match=r"multiples of the patch size 4, got \(1, 2, 3, 10, 8\)"):
+    with pytest.raises(ValueError, match="multiples of the patch size 4, got 10 x 8"):
         small()(torch.rand(1, 2, 3, 10, 8))
 
 

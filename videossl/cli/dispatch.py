@@ -5,6 +5,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
@@ -20,6 +21,7 @@ from videossl.cli.tables import duplicates, events, probe
 from videossl.cli.world import world
 from videossl.data.sources import absolute_videos
 from videossl.errors import UsageError, WorkError
+from videossl.loading import encoder_arguments
 from videossl.option_parser import Parser
 
 VERBS: dict[str, tuple[Callable[..., int | None], str]] = {
@@ -64,6 +66,9 @@ def _run_verb(verb: str, args: list[str]) -> int:
         # So that the run can be evaluated and resumed from any folder.
         resolved["out"] = str(options["out"].resolve())
         resolved["data"]["videos"] = absolute_videos(options["data"].videos)
+        encoder = encoder_arguments(resolved)
+        if "path" in encoder and Path(encoder["path"]).is_dir():  # otherwise it is on the hub
+            encoder["path"] = str(Path(encoder["path"]).resolve())
         options["resolved"] = {name: value for name, value in resolved.items() if name not in ("ckpt", "overwrite")}
     return function(**options) or 0
 

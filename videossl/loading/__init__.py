@@ -2,5 +2,6 @@
 
 from videossl.loading.files import ModelFiles, find_model_files
 from videossl.loading.load import build_model, load, load_data_settings, usable
+from videossl.loading.own_config import encoder_arguments
 
-__all__ = ["ModelFiles", "build_model", "find_model_files", "load", "load_data_settings", "usable"]
+__all__ = ["ModelFiles", "build_model", "encoder_arguments", "find_model_files", "load", "load_data_settings", "usable"]

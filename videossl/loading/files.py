@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,16 @@ CONFIGS = ("config.yaml", "config.json")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".th")
 HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
 # What is fetched of a model on the hub: neither pickles nor code.
-HUB_FILES = ["config.yaml", "config.json", "*.safetensors", "*.safetensors.index.json", "*preprocessor_config.json"]
+HUB_FILES = [
+    "config.yaml",
+    "config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "*preprocessor_config.json",
+    "processor_config.json",
+    "backbone/*.json",
+    "backbone/*.safetensors",
+]
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,8 @@ class ModelFiles:
         config_path: `config.yaml` or `config.json`.
         config: What is in it.
         weights: The weights file; None where there is none (or several, as large models of `transformers` have).
+        hub_id: Name on the hub, None where it is none.
+        revision: The revision there that was asked for.
     """
 
     source: str
@@ -36,6 +47,8 @@ class ModelFiles:
     config_path: Path
     config: dict[str, Any]
     weights: Path | None
+    hub_id: str | None = None
+    revision: str | None = None
 
     @property
     def is_ours(self) -> bool:
@@ -81,7 +94,9 @@ def find_model_files(source: Path | str, *, revision: str | None = None, **hub: 
             f"no such run directory: {source}. Give a folder that `videossl pretrain` wrote, a folder or file of "
             "safetensors with its config, or a hub id (owner/name)."
         )
-    return _of_folder(_from_hub(hub_id[1], revision or hub_id[2], hub), str(source))
+    revision = revision or hub_id[2]
+    files = _of_folder(_from_hub(hub_id[1], revision, hub), str(source))
+    return replace(files, hub_id=hub_id[1], revision=revision)
 
 
 def _of_folder(folder: Path, source: str) -> ModelFiles:

@@ -1,5 +1,6 @@
 """Models that are saved, pushed to the Hugging Face hub and fetched from it, through the hub's own mixin."""
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from videossl import __version__
 from videossl.errors import UsageError
 from videossl.files import replacing
 from videossl.loading.card import TEMPLATE, card_words
+from videossl.loading.own_config import encoder_arguments
 from videossl.models import WorldModel
 
 # What is shared of a config: what the model is and how it came about, not where videos lie and on what it was trained.
@@ -53,7 +55,9 @@ class PretrainedWorldModel(
     def _save_pretrained(self, save_directory: Path) -> None:
         if "model" not in self.config:
             raise UsageError("this model has no config to save. Load it with videossl.load.")
-        shared: dict[str, Any] = {"library": "videossl", "version": __version__, "model": self.config["model"]}
+        model = copy.deepcopy({"model": self.config["model"]})
+        encoder_arguments(model).update(self.encoder.parts_to_share(save_directory))
+        shared: dict[str, Any] = {"library": "videossl", "version": __version__, **model}
         for section, names in SHARED.items():
             known = self.config.get(section) or {}
             shared[section] = {name: known[name] for name in names if name in known}

@@ -1,6 +1,7 @@
 """Load models. No pickle is executed and no foreign class is imported: see `trust` and `weights`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -8,6 +9,7 @@ import torch
 
 from videossl.errors import UsageError
 from videossl.loading.files import ModelFiles, find_model_files
+from videossl.loading.own_config import config_of
 from videossl.loading.trust import check_class_paths
 from videossl.loading.weights import read_weights
 from videossl.models import WorldModel
@@ -83,7 +85,7 @@ def load_data_settings(run: Path | str, *, trust: Sequence[str] = ()) -> "DataSe
     from videossl.data.settings import DataSettings
 
     files = find_model_files(run)
-    config = dict(files.config)
+    config = config_of(files)
     if "data" in config:
         config["data"] = {"videos": [], **config["data"]}  # shared models do not say what they were trained on
     return _build(DataSettings, "data", config, str(files.config_path), trust)
@@ -101,7 +103,9 @@ def load(
 
     Args:
         run: Run directory; folder with `config.yaml` or `config.json` and safetensors; a weights file next to its
-            config (`.safetensors`, or `.ckpt` of a training); or a hub id, `owner/name` or `owner/name@revision`.
+            config (`.safetensors`, or `.ckpt` of a training); or a hub id, `owner/name` or `owner/name@revision`. A
+            vision model of `transformers`, in a folder or on the hub, is taken as it is: its embeddings are its
+            representations, and it foresees nothing.
         device: Where the model goes.
         revision: Branch, tag or commit of a model on the hub.
         trust: Packages beside this one whose classes the config may name; more of them in the variable
@@ -119,15 +123,19 @@ def load(
     from videossl.loading.hub import PretrainedWorldModel
 
     files = find_model_files(run, revision=revision, **hub)
-    model = build_model(files.config, source=str(files.config_path), trust=trust)
-    weights = read_weights(_weights_of(files))
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split()[:30])
-        raise UsageError(f"{files.weights} is of another model than {files.config_path} says: {reason}") from error
-    model.clip_frames = files.config.get("data", {}).get("clips", {}).get("num_frames")
-    pretrained = PretrainedWorldModel.of(model, files.config)
+    if hub:  # from another cache, where transformers would not look
+        files = replace(files, hub_id=None)
+    config = config_of(files)
+    model = build_model(config, source=str(files.config_path), trust=trust)
+    if files.is_ours:
+        weights = read_weights(_weights_of(files))
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split()[:30])
+            raise UsageError(f"{files.weights} is of another model than {files.config_path} says: {reason}") from error
+    model.clip_frames = config.get("data", {}).get("clips", {}).get("num_frames")
+    pretrained = PretrainedWorldModel.of(model, config)
     return pretrained.to(device).eval().requires_grad_(False)
 
 

@@ -1,8 +1,10 @@
 """Encoder, heads, latent, editor, and the world model that joins them. Public names only."""
 
-from videossl.models.heads import MLPProjector
+from videossl.models.encoder import Encoder
+from videossl.models.heads import IdentityProjector, MLPProjector, Projector
 from videossl.models.stems import ConvStem, LinearStem
 from videossl.models.transformer import VideoTransformer
+from videossl.models.transformers_encoder import TransformersEncoder
 from videossl.models.world_model import WorldModel
 from videossl.transition import (
     AdditiveEditor,
@@ -22,15 +24,19 @@ __all__ = [
     "CodebookLatent",
     "ConvStem",
     "DiagonalGaussian",
+    "Encoder",
     "GaussianLatent",
     "GaussianPrior",
+    "IdentityProjector",
     "LinearStem",
     "LowRankEditor",
     "MLPEditor",
     "MLPProjector",
     "MixturePrior",
+    "Projector",
     "SparseGate",
     "StandardNormalPrior",
+    "TransformersEncoder",
     "VideoTransformer",
     "WorldModel",
 ]

@@ -1,11 +1,43 @@
 """Projectors: from the representation to the embedding that objectives see."""
 
+from abc import ABC, abstractmethod
+
 from torch import Tensor, nn
 
 from videossl.transition.networks import mlp
 
 
-class MLPProjector(nn.Module):
+class Projector(nn.Module, ABC):
+    """From the representation to the embedding; made with the width of the representation.
+
+    Attributes:
+        embedding_dim: Embedding dimension D.
+    """
+
+    embedding_dim: int
+
+    @abstractmethod
+    def forward(self, representation: Tensor) -> Tensor:
+        """(B, E) -> (B, D), not normalised."""
+
+
+class IdentityProjector(Projector):
+    """The embedding is the representation: for encoders that are used as they came.
+
+    Args:
+        in_dim: Width of the representation.
+    """
+
+    def __init__(self, in_dim: int) -> None:
+        super().__init__()
+        self.embedding_dim = in_dim
+
+    def forward(self, representation: Tensor) -> Tensor:
+        """(B, E) -> (B, E)."""
+        return representation
+
+
+class MLPProjector(Projector):
     """Project representations with an MLP.
 
     Args:

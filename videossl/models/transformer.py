@@ -16,6 +16,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from videossl.errors import UsageError
+from videossl.models.encoder import Encoder
 from videossl.models.stems import LinearStem
 
 Size = Literal["tiny", "small", "base", "large"]
@@ -78,7 +79,7 @@ class Block(nn.Module):
         return tokens + self.mlp(self.norm_mlp(tokens))
 
 
-class VideoTransformer(nn.Module):
+class VideoTransformer(Encoder):
     """Encode clips as space-time tokens.
 
     Args:
@@ -97,9 +98,6 @@ class VideoTransformer(nn.Module):
         stem: Made with width, patch size and tubelet frames: pixels -> tokens. `ConvStem` learns sooner where small
             things are and how fast they go.
     """
-
-    pixel_mean: Tensor
-    pixel_std: Tensor
 
     def __init__(
         self,
@@ -135,8 +133,7 @@ class VideoTransformer(nn.Module):
         self.tubelets = stem(self.width, patch_size, tubelet_frames)
         self.blocks = nn.ModuleList(Block(self.width, heads, mlp_ratio) for _ in range(depth or size_depth))
         self.norm = nn.LayerNorm(self.width)
-        self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
+        self.set_pixels(PIXEL_MEAN, PIXEL_STD)
 
     def forward(self, clips: Tensor) -> Tensor:
         """Encode clips.
@@ -147,20 +144,8 @@ class VideoTransformer(nn.Module):
         Returns:
             (B, T', H', W', E) float tokens: one per tubelet, T' = ceil(T / tubelet_frames), H' = H / patch_size.
         """
-        if (
-            clips.ndim != 5
-            or clips.shape[2] != 3
-            or clips.shape[3] % self.patch_size
-            or clips.shape[4] % self.patch_size
-        ):
-            raise UsageError(
-                f"expected clips of shape (B, T, 3, H, W) with H and W multiples of the patch size {self.patch_size}, "
-                f"got {tuple(clips.shape)}. Resize or crop the frames."
-            )
-        missing = -clips.shape[1] % self.tubelet_frames
-        if missing:
-            clips = torch.cat([clips, clips[:, -1:].expand(-1, missing, -1, -1, -1)], dim=1)
-        tubelets = self.tubelets(clips, self.pixel_mean, self.pixel_std)  # (B, T', H', W', E)
+        self.check_clip(clips)
+        tubelets = self.tubelets(self.filled(clips), self.pixel_mean, self.pixel_std)  # (B, T', H', W', E)
         grid = tubelets.shape[1:4]
         tokens = rearrange(tubelets, "b t h w e -> b (t h w) e")
         tokens = tokens + self._positions(grid, tokens.device).to(tokens.dtype)

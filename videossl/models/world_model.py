@@ -10,11 +10,11 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from videossl.errors import UsageError
-from videossl.models.heads import MLPProjector
+from videossl.models.encoder import Encoder
+from videossl.models.heads import MLPProjector, Projector
 from videossl.models.likelihood import fitted_concentration, log_prob
 from videossl.models.pooling import Pooling, pool, pool_frames, pooled_width
 from videossl.models.surprise import Surprise, embedded_pairs
-from videossl.models.transformer import VideoTransformer
 from videossl.transition import (
     CodebookLatent,
     DiagonalGaussian,
@@ -50,8 +50,8 @@ class WorldModel(nn.Module):
 
     def __init__(
         self,
-        encoder: VideoTransformer,
-        projector: Callable[[int], MLPProjector] = MLPProjector,
+        encoder: Encoder,
+        projector: Callable[[int], Projector] = MLPProjector,
         latent: Callable[[int], GaussianLatent | CodebookLatent | SparseGate] | None = None,
         editor: Callable[[int, int], nn.Module] | None = None,
         pooling: Pooling = "mean",

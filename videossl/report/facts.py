@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from videossl.report.numbers import counted, listed
@@ -142,6 +143,9 @@ def _encoder(config: dict[str, Any]) -> str:
     if not encoder:
         return ""
     words = [class_name(encoder) or "encoder"]
+    if known.get("path"):  # of weights that were learnt elsewhere
+        words[0] += f" {PurePath(str(known['path'])).name}"
+        words.append("frozen" if known.get("freeze", True) else "trained further")
     if known.get("size") and not (known.get("width") and known.get("depth")):  # those go before the named size
         words.append(f"size {known['size']}")
     for key, name in (("width", "width"), ("depth", "depth"), ("num_heads", "heads")):

@@ -117,11 +117,7 @@ def pretrain(
     seed_everything(seed, workers=True, verbose=False)
     model = model.reinitialised(seed)
     for size in augment.sizes:
-        if size % model.encoder.patch_size:
-            raise UsageError(
-                f"expected augment.size to be a multiple of model.encoder.patch_size={model.encoder.patch_size}, "
-                f"got {size}. Change one of them."
-            )
+        model.encoder.check_size(data.clips.num_frames, size, size)
     num_views = augment.num_views_from(data.clips.num_views)
     quiet_lightning()
     run = RunDirectory(out)
