@@ -55,7 +55,9 @@ def trained(folders, small_world, tmp_path_factory):
 def test_every_verb_works_on_a_run_with_such_an_encoder(trained, small_world, tmp_path, kind, capsys):
     run = trained[kind]
     assert run_verb("evaluate", "--run", run, "--num_contexts", 16, "--num_samples", 4) == 0
-    assert "samples of this model" in {row["name"] for row in json.loads((run / "evaluation/metrics.json").read_text())["rows"]}
+    assert "samples of this model" in {
+        row["name"] for row in json.loads((run / "evaluation/metrics.json").read_text())["rows"]
+    }
     assert run_verb("extract", "--run", run, "--videos", small_world, "--out", tmp_path / "e") == 0
     assert pd.read_parquet(tmp_path / "e").video.nunique() == 48
     assert run_verb("report", "--run", run) == 0

@@ -48,7 +48,11 @@ def card_words(model: WorldModel, config: Mapping[str, Any]) -> dict[str, Any]:
 def _clips(clips: Mapping[str, Any]) -> str:
     if "num_frames" not in clips:
         return ""
-    rate = f"{clips['target_fps']:g} frames a second" if clips.get("target_fps") else f"stride {clips.get('frame_stride', 1)}"
+    rate = (
+        f"{clips['target_fps']:g} frames a second"
+        if clips.get("target_fps")
+        else f"stride {clips.get('frame_stride', 1)}"
+    )
     return f"{clips['num_frames']} frames, {rate}"
 
 
