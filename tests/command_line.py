@@ -10,6 +10,7 @@ SMALL = (
     "--training.max_steps=6", "--training.batch_size=8", "--training.log_every=2", "--training.heldout_every=3",
     "--training.checkpoint_every=3", "--training.warmup_steps=2", "--data.heldout_share=0.5",
     "--model.encoder.width=24", "--model.encoder.depth=1", "--model.encoder.num_heads=2",
+    "--training.refit.max_steps=20",
 )  # fmt: skip
 
 

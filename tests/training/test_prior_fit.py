@@ -1,12 +1,13 @@
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from videossl.errors import UsageError
-from videossl.models import GaussianLatent, MixturePrior
+from videossl.models import FlowMatchingPrior, FlowPrior, GaussianLatent, MixturePrior
 from videossl.training.prior_fit import fit_prior, mean_nats
 from videossl.training.refit_settings import PriorRefit
 
@@ -54,10 +55,19 @@ def test_a_prior_that_is_not_better_is_dropped() -> None:
     assert str(fit).endswith("the one before is kept")
 
 
+@pytest.mark.parametrize("kind", [FlowPrior, FlowMatchingPrior])
+def test_flows_are_fitted_too_wherever_the_latent_lies(kind: Callable[[int, int], nn.Module]) -> None:
+    made = latent()
+    with torch.no_grad():
+        made.posterior_net[-1].bias[:R] += 5.0
+    fit = fit_prior(made, *pairs(), PriorRefit(partial(kind, hidden_dim=16), max_steps=150, batch_size=128))
+    assert fit.nats_after < 3
+
+
 def test_without_a_class_the_prior_goes_on_from_its_weights() -> None:
     made = latent()
     kind = type(made.prior_net)
-    fit = fit_prior(made, *pairs(), PriorRefit(max_steps=200))
+    fit = fit_prior(made, *pairs(), PriorRefit(None, max_steps=200))
     assert fit.is_better
     assert type(made.prior_net) is kind
 

@@ -15,7 +15,7 @@ from videossl.cli.bench import bench
 from videossl.cli.data import cache, index
 from videossl.cli.embeddings import extract
 from videossl.cli.export import export
-from videossl.cli.pretraining import pretrain
+from videossl.cli.pretraining import pretrain, refit_prior
 from videossl.cli.scores import evaluate, report
 from videossl.cli.tables import duplicates, events, probe
 from videossl.cli.world import world
@@ -27,6 +27,7 @@ from videossl.option_parser import Parser
 VERBS: dict[str, tuple[Callable[..., int | None], str]] = {
     "index": (index, "look into videos: what they are, and which cannot be read"),
     "pretrain": (pretrain, "train a world model on videos"),
+    "refit-prior": (refit_prior, "fit the prior of a trained model once more"),
     "evaluate": (evaluate, "score one-to-many prediction on held-out videos"),
     "extract": (extract, "write embeddings of videos as Parquet"),
     "export": (export, "write the encoder as ONNX, TorchScript or pt2, checked against the model"),
@@ -61,6 +62,8 @@ def _run_verb(verb: str, args: list[str]) -> int:
     parser = verb_parser(verb)
     parsed, built = parser.build(args)
     options = built.as_dict()
+    if function is refit_prior:
+        options["resolved"] = yaml.safe_load(parser.dump(parsed, skip_unset=False))
     if function is pretrain:
         resolved = yaml.safe_load(parser.dump(parsed, skip_unset=False))
         # So that the run can be evaluated and resumed from any folder.
@@ -82,7 +85,7 @@ def _usage() -> str:
     verbs = {"world": "render a world whose future is known exactly into video files"}
     verbs |= {verb: about for verb, (_, about) in VERBS.items()}
     verbs["bench"] = "measure where the time of training goes, and say what to change"
-    lines = "\n".join(f"  {verb:<10} {about}" for verb, about in verbs.items())
+    lines = "\n".join(f"  {verb:<11} {about}" for verb, about in verbs.items())
     return (
         "usage: videossl VERB --option VALUE ...\n\n"
         "Self-supervised learning and world modelling on video.\n\n"

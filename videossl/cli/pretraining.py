@@ -1,4 +1,4 @@
-"""The verb `pretrain`."""
+"""Verbs that fit a model: `pretrain`, and `refit-prior`."""
 
 from pathlib import Path
 from typing import Any
@@ -7,8 +7,10 @@ from videossl.data import Augment, MultiCrop
 from videossl.data.settings import DataSettings
 from videossl.errors import UsageError
 from videossl.files import check_output
+from videossl.loading import usable
 from videossl.models import WorldModel
 from videossl.objectives import Beta, MultiViewObjective
+from videossl.training.refit_settings import PriorRefit
 from videossl.training.settings import TrainingSettings
 
 
@@ -79,5 +81,27 @@ def pretrain(
             print(f"warning: {message}")
         if done.num_unreadable:
             print(f"{done.num_unreadable} videos could not be read; they are listed in {done.run / 'unreadable.csv'}")
+        if done.prior is not None:
+            print(done.prior)
         print(f"trained {done.steps} steps in {done.seconds:.0f} s: {done.run}")
         print(f"next: videossl evaluate --run {done.run}")
+
+
+def refit_prior(*, run: Path, refit: PriorRefit, device: str = "cpu", resolved: dict[str, Any]) -> None:
+    """Fit the prior of a trained model once more, on the videos that it was trained on.
+
+    Encoder, editor and posterior stay. The prior that is better on training videos that were kept out of the fit is
+    kept, the old or the new one; the weights of the run are replaced in one step. Evaluate the run again afterwards.
+
+    Args:
+        run: Run directory.
+        refit: Which prior, and how it is fitted.
+        device: Where the model runs: "cpu", "cuda", "mps".
+        resolved: The resolved config (from the command line, not an option).
+    """
+    from videossl.training.refit_run import refit_run
+
+    fit = refit_run(run, refit, prior=resolved["refit"]["prior"], device=usable(device))
+    print(fit)
+    if fit.is_better:
+        print(f"next: videossl evaluate --run {run}")

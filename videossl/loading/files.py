@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from videossl.errors import UsageError
+from videossl.loading.fitted_prior import with_fitted_prior
 from videossl.run_directory import RunDirectory
 
 WEIGHTS = ("weights.safetensors", "model.safetensors")
@@ -36,7 +37,7 @@ class ModelFiles:
         source: What the user gave.
         folder: Where they lie.
         config_path: `config.yaml` or `config.json`.
-        config: What is in it.
+        config: What is in it, with the prior that the weights are of where it was fitted after the training.
         weights: The weights file; None where there is none (or several, as large models of `transformers` have).
         hub_id: Name on the hub, None where it is none.
         revision: The revision there that was asked for.
@@ -102,7 +103,7 @@ def find_model_files(source: Path | str, *, revision: str | None = None, **hub: 
 def _of_folder(folder: Path, source: str) -> ModelFiles:
     config_path, config = _config_in(folder)
     weights = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
-    return ModelFiles(source, folder, config_path, config, weights)
+    return ModelFiles(source, folder, config_path, with_fitted_prior(config, weights), weights)
 
 
 def _of_weights_file(path: Path, source: str) -> ModelFiles:
@@ -118,7 +119,7 @@ def _of_weights_file(path: Path, source: str) -> ModelFiles:
             f"there is no config.yaml or config.json next to {source}. It says what model the weights are of."
         )
     config_path, config = _config_in(beside)
-    return ModelFiles(source, beside, config_path, config, path)
+    return ModelFiles(source, beside, config_path, with_fitted_prior(config, path), path)
 
 
 def _config_in(folder: Path) -> tuple[Path, dict[str, Any]]:

@@ -15,6 +15,7 @@ from videossl.loading.weights import read_weights
 from videossl.models import WorldModel
 
 if TYPE_CHECKING:
+    from videossl.data import Augment, MultiCrop
     from videossl.data.settings import DataSettings
     from videossl.loading.hub import PretrainedWorldModel
 
@@ -89,6 +90,25 @@ def load_data_settings(run: Path | str, *, trust: Sequence[str] = ()) -> "DataSe
     if "data" in config:
         config["data"] = {"videos": [], **config["data"]}  # shared models do not say what they were trained on
     return _build(DataSettings, "data", config, str(files.config_path), trust)
+
+
+def load_augment(run: Path | str, *, trust: Sequence[str] = ()) -> "Augment | MultiCrop":
+    """The augmentation that a model was trained with.
+
+    Args:
+        run: Run directory.
+        trust: As for `load`.
+
+    Raises:
+        UsageError: No such model, or its section `augment` cannot be used.
+    """
+    from videossl.data import Augment, MultiCrop
+
+    files = find_model_files(run)
+    section = files.config.get("augment")
+    if isinstance(section, dict) and "groups" in section.get("init_args", section):
+        return _build(MultiCrop, "augment", files.config, str(files.config_path), trust)
+    return _build(Augment, "augment", files.config, str(files.config_path), trust)
 
 
 def load(

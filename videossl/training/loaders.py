@@ -1,6 +1,7 @@
 """Batches of views for training and for the look at held-out videos."""
 
 import sys
+from collections.abc import Iterable, Sequence
 
 import torch
 from lightning.pytorch import Trainer
@@ -14,6 +15,7 @@ from videossl.errors import UsageError
 from videossl.training.samples import ShuffledSamples
 from videossl.training.settings import TrainingSettings
 from videossl.training.surviving import SurvivingLoader
+from videossl.types import ViewBatch
 
 
 def train_loader(
@@ -99,9 +101,11 @@ def heldout_loader(
     return DataLoader(views, batch_sampler=shares, num_workers=0, collate_fn=collate)
 
 
-def first_batches(views: VideoViews, training: TrainingSettings) -> DataLoader[Sample]:
-    """The first views to train on, for a look at them after the training."""
-    return DataLoader(views, batch_size=training.batch_size, num_workers=0, collate_fn=collate)
+def view_batches(
+    views: VideoViews, *, batch_size: int, numbers: Sequence[int] | None = None, num_workers: int = 0
+) -> Iterable[ViewBatch]:
+    """Views in order, each video once or these sample numbers: for a look at them after the training."""
+    return DataLoader(views, batch_size=batch_size, sampler=numbers, num_workers=num_workers, collate_fn=collate)
 
 
 def heldout_shares(num_videos: int, *, batch_size: int, rank: int, world_size: int) -> list[list[int]]:

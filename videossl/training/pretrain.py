@@ -5,7 +5,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,10 @@ from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
-from safetensors.torch import save_file
 
-from videossl.data import Augment, MultiCrop, VideoIndex
+from videossl.data import Augment, MultiCrop, VideoIndex, VideoViews
 from videossl.data.settings import DataSettings
 from videossl.errors import UsageError, WorkError
-from videossl.files import replacing
 from videossl.models import WorldModel
 from videossl.objectives import Beta, MultiViewObjective
 from videossl.objectives.x_sample import XSample
@@ -37,11 +35,15 @@ from videossl.training.callbacks import (
 from videossl.training.checkpoint import Checkpoint
 from videossl.training.density import fit_concentration
 from videossl.training.environment import environment
-from videossl.training.loaders import first_batches, has_heldout_loss, heldout_loader, train_loader
+from videossl.training.loaders import has_heldout_loss, heldout_loader, train_loader, view_batches
 from videossl.training.metrics_file import continued_csv_logger
 from videossl.training.pretraining import Pretraining
+from videossl.training.prior_fit import PriorFit
+from videossl.training.prior_refit import refit_prior
 from videossl.training.rehearsal import rehearse
 from videossl.training.settings import TrainingSettings
+from videossl.training.weights_file import save_weights
+from videossl.types import ViewBatch
 
 
 def quiet_lightning() -> None:
@@ -76,6 +78,7 @@ class Pretrained:
     seconds: float
     num_unreadable: int
     warnings: list[str]
+    prior: PriorFit | None  # None: it was not fitted again
 
 
 def pretrain(
@@ -194,11 +197,40 @@ def pretrain(
             f"Go on with: videossl pretrain --config {run.config} --ckpt last"
         ) from None
     if trainer.is_global_zero:
-        fit_concentration(module, heldout_batches or first_batches(train_views, training))
-        weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-        with replacing(run.weights) as temporary:
-            save_file(weights, temporary)
-    return Pretrained(run.path, trainer.global_step, time.monotonic() - began, len(unreadable.failures), collapse.said)
+        fit = _finish(model, augment, train_views, heldout_batches, training, seed=seed)
+        # The checkpoints and the config stay those of the training: it can go on.
+        is_new = fit is not None and fit.is_better
+        save_weights(model, run.weights, prior=config["training"]["refit"]["prior"] if is_new else None)
+    else:
+        fit = None
+    return Pretrained(
+        run.path, trainer.global_step, time.monotonic() - began, len(unreadable.failures), collapse.said, fit
+    )
+
+
+def _finish(
+    model: WorldModel,
+    augment: Augment | MultiCrop,
+    views: VideoViews,
+    heldout_batches: Iterable[ViewBatch] | None,
+    training: TrainingSettings,
+    *,
+    seed: int,
+) -> PriorFit | None:
+    """What is fitted on top of the trained model: its prior, then the width of its density."""
+    fit = None
+    if training.refit is not None:
+        fit = refit_prior(
+            model,
+            augment,
+            views,
+            training.refit,
+            batch_size=training.batch_size,
+            num_workers=training.num_workers,
+            seed=seed,
+        )
+    fit_concentration(model, augment, heldout_batches or view_batches(views, batch_size=training.batch_size))
+    return fit
 
 
 def _forget_later_checkpoints(run: RunDirectory, step: int) -> None:

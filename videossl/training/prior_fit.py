@@ -14,8 +14,9 @@ from videossl.training.optimizer import adamw, warmup_cosine
 from videossl.training.refit_settings import PriorRefit
 from videossl.transition import Distribution, GaussianLatent
 from videossl.transition.networks import start_anew
+from videossl.transition.protocols import FittedByMatching, Standardised
 
-FEWEST_PAIRS = 16
+FEWEST_VIDEOS = 16
 DRAWS_TO_JUDGE = 16
 LOOK_EVERY_STEPS = 50
 AVERAGE_OVER_STEPS = 100  # what is looked at is an exponential average of the weights of so many steps
@@ -89,7 +90,8 @@ def fit_prior(
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        best, steps = _fitted(latent, _start(latent, settings.prior, contexts), fitted, judged, settings, seed=seed)
+        start = _start(latent, settings.prior, *fitted, seed)
+        best, steps = _fitted(latent, start, fitted, judged, settings, seed=seed)
     before, after = (mean_nats(latent, prior, *judged, seed=seed) for prior in (latent.prior_net, best))
     if after < before:
         latent.prior_net = best
@@ -140,7 +142,7 @@ def _fitted(
             r = latent.posterior(contexts[rows], futures[rows]).sample(generator)
             seen = _disturbed(contexts[rows], settings.context_noise, generator)
         prior.train()
-        loss = -_distribution(prior, seen).log_prob(r).mean()
+        loss = _loss(prior, seen, r, generator)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(prior.parameters(), LARGEST_GRADIENT)
@@ -161,6 +163,13 @@ def _distribution(prior: nn.Module, contexts: Tensor) -> Distribution:
     return distribution
 
 
+def _loss(prior: nn.Module, contexts: Tensor, latent: Tensor, generator: torch.Generator) -> Tensor:
+    """What is minimised: the negative log-likelihood, or what a prior has in its place that is cheaper."""
+    if isinstance(prior, FittedByMatching):
+        return prior.matching_loss(contexts, latent, generator).mean()
+    return -_distribution(prior, contexts).log_prob(latent).mean()
+
+
 def _disturbed(contexts: Tensor, length: float, generator: torch.Generator) -> Tensor:
     """Contexts (n, D) of unit norm with noise of this length, of unit norm again."""
     noise = torch.empty_like(contexts).normal_(generator=generator)
@@ -173,11 +182,18 @@ def _follow(averaged: nn.Module, module: nn.Module, *, share: float) -> None:
         old.lerp_(new, share)
 
 
-def _start(latent: GaussianLatent, prior: Callable[[int, int], nn.Module] | None, contexts: Tensor) -> nn.Module:
+def _start(
+    latent: GaussianLatent, prior: Callable[[int, int], nn.Module] | None, contexts: Tensor, futures: Tensor, seed: int
+) -> nn.Module:
+    """The prior that is fitted, as it starts."""
     if prior is None:
         return copy.deepcopy(latent.prior_net).requires_grad_()
     made = prior(contexts.shape[1], latent.latent_dim).to(contexts)
     start_anew(made)
+    if isinstance(made, Standardised):
+        generator = torch.Generator(contexts.device).manual_seed(seed)
+        with torch.no_grad():
+            made.standardise(latent.posterior(contexts, futures).sample(generator))
     return made
 
 
@@ -197,7 +213,7 @@ def _check(contexts: Tensor, futures: Tensor, videos: Tensor | None) -> None:
             f"{tuple(futures.shape)} and {None if videos is None else tuple(videos.shape)}."
         )
     num_videos = len(contexts) if videos is None else len(torch.unique(videos))
-    if num_videos < FEWEST_PAIRS:
+    if num_videos < FEWEST_VIDEOS:
         raise UsageError(
-            f"expected pairs of at least {FEWEST_PAIRS} videos to fit a prior on, got {num_videos}. Give more videos."
+            f"expected pairs of at least {FEWEST_VIDEOS} videos to fit a prior on, got {num_videos}. Give more videos."
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from videossl.errors import UsageError
+from videossl.models import MixturePrior
 
 
 @dataclass
@@ -27,7 +28,7 @@ class PriorRefit:
         context_noise: Length of the noise that is added to a context of length 1 in the fit, for the same end.
     """
 
-    prior: Callable[[int, int], nn.Module] | None = None
+    prior: Callable[[int, int], nn.Module] | None = MixturePrior
     kept_out_share: float = 0.1
     num_draws: int = 4
     max_videos: int = 20_000

@@ -1,9 +1,10 @@
 """What a user sets for training: the schema of the section `training` of a config."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from videossl.errors import UsageError
+from videossl.training.refit_settings import PriorRefit
 
 
 @dataclass
@@ -37,6 +38,7 @@ class TrainingSettings:
         heldout_every: Steps between two looks at the held-out videos.
         heldout_batches: Batches of held-out videos at each look, at most.
         checkpoint_every: Steps between two checkpoints.
+        refit: How the prior of the latent is fitted once more when the training has ended; null: it is not.
     """
 
     max_steps: int = 100_000
@@ -61,6 +63,7 @@ class TrainingSettings:
     heldout_every: int = 250
     heldout_batches: int = 4
     checkpoint_every: int = 1000
+    refit: PriorRefit | None = field(default_factory=PriorRefit)
 
     def __post_init__(self) -> None:
         for name in (

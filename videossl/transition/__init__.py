@@ -10,6 +10,8 @@ from videossl.transition.distributions import (
     kl_per_dimension,
 )
 from videossl.transition.editors import AdditiveEditor, LowRankEditor, MLPEditor
+from videossl.transition.flow_matching_prior import FlowMatchingPrior
+from videossl.transition.flow_prior import FlowPrior
 from videossl.transition.gaussian import GaussianLatent
 from videossl.transition.gaussian_prior import GaussianPrior, StandardNormalPrior
 from videossl.transition.mixture_prior import GaussianMixture, MixturePrior
@@ -34,6 +36,8 @@ __all__ = [
     "DiagonalGaussian",
     "Distribution",
     "Editor",
+    "FlowMatchingPrior",
+    "FlowPrior",
     "Gated",
     "Gates",
     "Gaussian",

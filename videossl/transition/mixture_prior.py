@@ -11,6 +11,8 @@ from videossl.transition.distributions import LOG_VARIANCE_LIMIT, gaussian_sampl
 from videossl.transition.networks import mlp
 from videossl.transition.precision import at_least_float32, full_precision
 
+SMALLEST_VARIANCE = 1e-4
+
 
 class GaussianMixture(NamedTuple):
     """`sum_m weight[m] N(r; mean[m], diag variance[m])`, with weights `softmax(logits)`.
@@ -105,6 +107,16 @@ class MixturePrior(nn.Module):
             # much as leaves the whole with variance 1.
             means.normal_(std=math.sqrt(0.5))
             log_variances.fill_(math.log(0.5))
+
+    @torch.no_grad()
+    def standardise(self, latent: Tensor) -> None:
+        """Start at these draws of r, (n, R): a component at each of some of them, as wide as half of their variance."""
+        last = self.net[-1]
+        assert isinstance(last, nn.Linear)  # it was made so; for the type checker
+        _, means, log_variances = self._split(last.bias)
+        chosen = torch.linspace(0, len(latent) - 1, self.num_components, device=latent.device).round().long()
+        means.copy_(latent[chosen])
+        log_variances.copy_((0.5 * latent.var(0)).clamp(min=SMALLEST_VARIANCE).log().expand_as(log_variances))
 
     def forward(self, context: Tensor) -> GaussianMixture:
         """Context (..., D) of unit norm -> distribution of r (..., R)."""

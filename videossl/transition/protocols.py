@@ -52,6 +52,24 @@ class Prior(Protocol):
         ...
 
 
+@runtime_checkable
+class FittedByMatching(Protocol):
+    """A prior that is fitted by a loss of its own where nothing but the prior is fitted, because it is cheaper."""
+
+    def matching_loss(self, context: Tensor, latent: Tensor, generator: torch.Generator | None = None, /) -> Tensor:
+        """Contexts (..., D) and r (..., R) drawn from the posterior -> loss (...)."""
+        ...
+
+
+@runtime_checkable
+class Standardised(Protocol):
+    """A prior that can be told where r lies and how wide it is, before it is fitted: its start is there then."""
+
+    def standardise(self, latent: Tensor, /) -> None:
+        """Draws of r, (n, R)."""
+        ...
+
+
 class Gated(Protocol):
     """Values behind gates: log-odds that each gate is open, and what comes through if it is, (..., R) each."""
 
