@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from videossl.errors import UsageError
-from videossl.models import FlowMatchingPrior, FlowPrior, GaussianLatent, MixturePrior
+from videossl.models import CodebookLatent, FlowMatchingPrior, FlowPrior, GaussianLatent, MixturePrior
 from videossl.training.prior_fit import fit_prior, mean_nats
 from videossl.training.refit_settings import PriorRefit
+from videossl.training.suited_prior import suited_prior
 
 D, R = 6, 2
 QUICK = PriorRefit(partial(MixturePrior, num_components=4, hidden_dim=16), max_steps=300, batch_size=128)
@@ -60,7 +61,7 @@ def test_flows_are_fitted_too_wherever_the_latent_lies(kind: Callable[[int, int]
     made = latent()
     with torch.no_grad():
         made.posterior_net[-1].bias[:R] += 5.0
-    fit = fit_prior(made, *pairs(), PriorRefit(partial(kind, hidden_dim=16), max_steps=150, batch_size=128))
+    fit = fit_prior(made, *pairs(200), PriorRefit(partial(kind, hidden_dim=16), max_steps=100, batch_size=64))
     assert fit.nats_after < 3
 
 
@@ -70,6 +71,26 @@ def test_without_a_class_the_prior_goes_on_from_its_weights() -> None:
     fit = fit_prior(made, *pairs(), PriorRefit(None, max_steps=200))
     assert fit.is_better
     assert type(made.prior_net) is kind
+
+
+def test_the_prior_of_codes_is_fitted_too() -> None:
+    torch.manual_seed(0)
+    made = CodebookLatent(D, num_codes=3, hidden_dim=16)
+    with torch.no_grad():
+        made.posterior_net[-1].bias += torch.tensor([4.0, 0.0, 0.0])
+    fit = fit_prior(made, *pairs(), PriorRefit(max_steps=200, learning_rate=1e-2))
+    assert fit.is_better
+    assert made.prior(pairs()[0]).mean[:, 0].mean() > 0.9
+    assert suited_prior(made, None, None) == (None, None)
+    with pytest.raises(UsageError, match="Leave refit"):
+        suited_prior(made, MixturePrior, None)
+
+
+def test_a_gaussian_latent_gets_a_mixture_unless_it_was_trained_with_another_prior_or_another_is_asked_for() -> None:
+    assert suited_prior(latent(), None, None)[0] is MixturePrior
+    assert suited_prior(GaussianLatent(D, prior=FlowPrior), None, None) == (None, None)
+    named = {"class_path": "videossl.models.FlowPrior"}
+    assert suited_prior(latent(), FlowPrior, named) == (FlowPrior, named)
 
 
 def test_the_same_seed_fits_the_same_prior_and_leaves_the_draws_of_others_alone() -> None:
@@ -88,7 +109,7 @@ def test_the_same_seed_fits_the_same_prior_and_leaves_the_draws_of_others_alone(
 def test_pairs_of_one_video_are_fitted_on_or_kept_out_together() -> None:
     videos = torch.arange(100).repeat(4)
     fit = fit_prior(latent(), *pairs(), PriorRefit(QUICK.prior, max_steps=1), videos=videos)
-    assert (fit.num_pairs, fit.num_kept_out) == (360, 40)
+    assert (fit.num_pairs, fit.num_kept_out) == (336, 64)  # of 100 videos at least 16 are kept out
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,20 @@ import shutil
 
 import pytest
 import torch
-from command_line import REPOSITORY, SMALL, videossl
+from command_line import REPOSITORY
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from videossl.cli import main, verb_parser
 from videossl.errors import UsageError
-from videossl.loading import find_model_files, load
+from videossl.loading import build_model, find_model_files, load
 from videossl.loading.fitted_prior import PRIOR
+from videossl.loading.weights import read_weights
 from videossl.models import GaussianPrior, MixturePrior
+from videossl.run_directory import RunDirectory
 from videossl.training.refit_run import refit_run
 from videossl.training.refit_settings import PriorRefit
+from videossl.training.weights_file import save_weights
 
 MIXTURE = {"class_path": "videossl.models.MixturePrior", "init_args": {"num_components": 3, "hidden_dim": 16}}
 
@@ -21,15 +25,25 @@ def made(embedding_dim, latent_dim):
     return MixturePrior(embedding_dim, latent_dim, **MIXTURE["init_args"])
 
 
+QUICK = PriorRefit(made, max_steps=150, learning_rate=1e-2)
+
+
 @pytest.fixture
 def run(small_run, tmp_path):
-    return shutil.copytree(small_run, tmp_path / "run")
+    """A run whose prior is far off, so that any other is better."""
+    copy = shutil.copytree(small_run, tmp_path / "run")
+    model = load(copy)
+    model.latent.prior_net = GaussianPrior(model.embedding_dim, model.latent_dim)
+    with torch.no_grad():
+        model.latent.prior_net[-1].bias += 2.0
+    save_weights(model, copy / "weights.safetensors", prior=None)
+    return copy
 
 
 def test_a_run_gets_a_better_prior_and_all_else_stays(run):
     before = load(run)
     config = (run / "config.yaml").read_bytes()
-    fit = refit_run(run, PriorRefit(made, max_steps=300, learning_rate=1e-2), prior=MIXTURE)
+    fit = refit_run(run, QUICK, prior=MIXTURE)
     assert fit.is_better
     after = load(run)
     assert isinstance(after.latent.prior_net, MixturePrior)
@@ -42,7 +56,7 @@ def test_a_run_gets_a_better_prior_and_all_else_stays(run):
 
 
 def test_a_refitted_model_can_be_saved_and_loaded_elsewhere(run, tmp_path):
-    refit_run(run, PriorRefit(made, max_steps=300, learning_rate=1e-2), prior=MIXTURE)
+    refit_run(run, QUICK, prior=MIXTURE)
     model = load(run)
     model.save_pretrained(tmp_path / "saved")
     states = torch.nn.functional.normalize(torch.randn(3, 64), dim=-1)
@@ -50,47 +64,41 @@ def test_a_refitted_model_can_be_saved_and_loaded_elsewhere(run, tmp_path):
     assert torch.equal(again.sample_futures(states, num_samples=2), model.sample_futures(states, num_samples=2))
 
 
-def test_the_training_of_a_refitted_run_goes_on(run):
-    refit_run(run, PriorRefit(made, max_steps=300, learning_rate=1e-2), prior=MIXTURE)
-    done = videossl("pretrain", "--config", run / "config.yaml", "--ckpt", "last", "--training.max_steps", 9)
-    assert done.returncode == 0, done.stderr
-    assert "prior: " in done.stdout
-    assert load(run).latent_dim == 8
+def test_the_training_of_a_refitted_run_can_go_on(run):
+    refit_run(run, QUICK, prior=MIXTURE)
+    of_training = build_model(RunDirectory(run).read_config()).state_dict()
+    checkpoint = read_weights(run / "checkpoints" / "last.ckpt")
+    assert {name: value.shape for name, value in of_training.items()} == {
+        name: value.shape for name, value in checkpoint.items()
+    }
 
 
 def test_a_worse_prior_leaves_the_weights_alone(run):
     before = (run / "weights.safetensors").read_bytes()
-    fit = refit_run(run, PriorRefit(None, max_steps=1, learning_rate=1.0), prior=None)
+    fit = refit_run(run, PriorRefit(made, max_steps=1, learning_rate=1e3), prior=MIXTURE)
     assert not fit.is_better
     assert (run / "weights.safetensors").read_bytes() == before
 
 
-def test_pretraining_ends_with_a_refit_unless_it_is_told_not_to(small_world, tmp_path):
-    out = tmp_path / "off"
-    config = REPOSITORY / "configs/pretrain/quickstart.yaml"
-    done = videossl(
-        "pretrain", "--config", config, "--data.videos", small_world, "--out", out, *SMALL[:-1],
-        "--training.refit", "null",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "prior:" not in done.stdout
-    assert isinstance(load(out).latent.prior_net, GaussianPrior)
+def test_pretraining_ends_with_a_refit_unless_it_is_told_not_to():
+    config = ["--config", str(REPOSITORY / "configs/pretrain/quickstart.yaml")]
+    assert verb_parser("pretrain").build(config)[1].training.refit == PriorRefit()
+    assert verb_parser("pretrain").build([*config, "--training.refit", "null"])[1].training.refit is None
 
 
-def test_the_command_refits_with_the_class_it_is_given(run):
-    done = videossl(
-        "refit-prior", "--run", run, "--refit.prior", MIXTURE["class_path"], "--refit.prior.num_components", 5,
-        "--refit.max_steps", 300, "--refit.learning_rate", 0.01,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "pairs beside it: kept" in done.stdout
+def test_the_command_refits_with_the_class_it_is_given(run, capsys):
+    options = ["--refit.prior", MIXTURE["class_path"], "--refit.prior.num_components", "5", "--refit.max_steps", "50"]
+    with pytest.raises(SystemExit) as left:
+        main(["refit-prior", "--run", str(run), *options])
+    assert left.value.code == 0
+    assert "pairs beside it: kept" in capsys.readouterr().out
     with safe_open(run / "weights.safetensors", framework="pt") as file:
         assert json.loads(file.metadata()[PRIOR])["init_args"]["num_components"] == 5
     assert load(run).latent.prior_net.num_components == 5
 
 
 def test_a_model_without_a_prior_to_fit_is_refused(small_twin):
-    with pytest.raises(UsageError, match="has no latent, and a prior is fitted to"):
+    with pytest.raises(UsageError, match="this model has no latent: there is no prior to fit"):
         refit_run(small_twin, PriorRefit(), prior=None)
 
 

@@ -38,8 +38,7 @@ from videossl.training.environment import environment
 from videossl.training.loaders import has_heldout_loss, heldout_loader, train_loader, view_batches
 from videossl.training.metrics_file import continued_csv_logger
 from videossl.training.pretraining import Pretraining
-from videossl.training.prior_fit import PriorFit
-from videossl.training.prior_refit import refit_prior
+from videossl.training.prior_refit import Refit, can_refit, refit_prior
 from videossl.training.rehearsal import rehearse
 from videossl.training.settings import TrainingSettings
 from videossl.training.weights_file import save_weights
@@ -78,7 +77,7 @@ class Pretrained:
     seconds: float
     num_unreadable: int
     warnings: list[str]
-    prior: PriorFit | None  # None: it was not fitted again
+    refit: Refit | None  # of the prior; None: there was none
 
 
 def pretrain(
@@ -196,15 +195,14 @@ def pretrain(
             f"interrupted at step {trainer.global_step}, which is saved. "
             f"Go on with: videossl pretrain --config {run.config} --ckpt last"
         ) from None
+    refit = None
     if trainer.is_global_zero:
-        fit = _finish(model, augment, train_views, heldout_batches, training, seed=seed)
+        named = config.get("training", {}).get("refit", {}).get("prior") if training.refit is not None else None
+        refit = _finish(model, augment, train_views, heldout_batches, training, named, seed=seed)
         # The checkpoints and the config stay those of the training: it can go on.
-        is_new = fit is not None and fit.is_better
-        save_weights(model, run.weights, prior=config["training"]["refit"]["prior"] if is_new else None)
-    else:
-        fit = None
+        save_weights(model, run.weights, prior=None if refit is None else refit.prior)
     return Pretrained(
-        run.path, trainer.global_step, time.monotonic() - began, len(unreadable.failures), collapse.said, fit
+        run.path, trainer.global_step, time.monotonic() - began, len(unreadable.failures), collapse.said, refit
     )
 
 
@@ -214,23 +212,25 @@ def _finish(
     views: VideoViews,
     heldout_batches: Iterable[ViewBatch] | None,
     training: TrainingSettings,
+    named: Mapping[str, Any] | None,
     *,
     seed: int,
-) -> PriorFit | None:
+) -> Refit | None:
     """What is fitted on top of the trained model: its prior, then the width of its density."""
-    fit = None
-    if training.refit is not None:
-        fit = refit_prior(
+    refit = None
+    if training.refit is not None and can_refit(model, views):
+        refit = refit_prior(
             model,
             augment,
             views,
             training.refit,
+            named=named,
             batch_size=training.batch_size,
             num_workers=training.num_workers,
             seed=seed,
         )
     fit_concentration(model, augment, heldout_batches or view_batches(views, batch_size=training.batch_size))
-    return fit
+    return refit
 
 
 def _forget_later_checkpoints(run: RunDirectory, step: int) -> None:

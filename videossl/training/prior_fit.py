@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -12,16 +13,34 @@ from torch import Tensor, nn
 from videossl.errors import UsageError
 from videossl.training.optimizer import adamw, warmup_cosine
 from videossl.training.refit_settings import PriorRefit
-from videossl.transition import Distribution, GaussianLatent
+from videossl.transition import Distribution
 from videossl.transition.networks import start_anew
 from videossl.transition.protocols import FittedByMatching, Standardised
 
 FEWEST_VIDEOS = 16
+FEWEST_KEPT_OUT = 16  # or a quarter
 DRAWS_TO_JUDGE = 16
+DRAWS_TO_STOP = 4
 LOOK_EVERY_STEPS = 50
 AVERAGE_OVER_STEPS = 100  # what is looked at is an exponential average of the weights of so many steps
 LARGEST_GRADIENT = 1.0
 WARMUP_STEPS = 50
+
+
+class FittedLatent(Protocol):
+    """A latent whose prior can be fitted.
+
+    Attributes:
+        latent_dim: R.
+        prior_net: Context (..., D) -> distribution of r; None if it has no prior yet.
+    """
+
+    latent_dim: int
+    prior_net: nn.Module | None
+
+    def posterior(self, context: Tensor, future: Tensor, /) -> Distribution:
+        """q(r | context, future); both (..., D) of unit norm."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -30,7 +49,7 @@ class PriorFit:
 
     Attributes:
         nats_before: Mean of `log q(r) - log p(r)` on pairs that were kept out of the fit, with the prior as it was: the
-            KL of the latent, lower is better.
+            KL of the latent, lower is better. None: there was no prior.
         nats_after: The same with the fitted prior.
         steps: Optimizer steps until the fitted prior was best.
         is_better: Whether the fitted prior is better, and the latent has it now; otherwise it is as it was.
@@ -38,7 +57,7 @@ class PriorFit:
         num_kept_out: Pairs that were kept out.
     """
 
-    nats_before: float
+    nats_before: float | None
     nats_after: float
     steps: int
     is_better: bool
@@ -47,14 +66,15 @@ class PriorFit:
 
     def __str__(self) -> str:
         kept = "kept" if self.is_better else "dropped, the one before is kept"
+        before = "none" if self.nats_before is None else f"{self.nats_before:.3f} nats"
         return (
-            f"prior: {self.nats_before:.3f} nats before and {self.nats_after:.3f} after the fit, on "
+            f"prior: {before} before and {self.nats_after:.3f} after the fit, on "
             f"{self.num_kept_out} pairs beside it: {kept}"
         )
 
 
 def fit_prior(
-    latent: GaussianLatent,
+    latent: FittedLatent,
     contexts: Tensor,
     futures: Tensor,
     settings: PriorRefit | None = None,
@@ -92,14 +112,19 @@ def fit_prior(
         torch.manual_seed(seed)
         start = _start(latent, settings.prior, *fitted, seed)
         best, steps = _fitted(latent, start, fitted, judged, settings, seed=seed)
-    before, after = (mean_nats(latent, prior, *judged, seed=seed) for prior in (latent.prior_net, best))
-    if after < before:
-        latent.prior_net = best
-    return PriorFit(before, after, steps, after < before, len(fitted[0]), len(judged[0]))
+    old = latent.prior_net
+    before = None if old is None else mean_nats(latent, old, *judged, seed=seed)
+    after = mean_nats(latent, best, *judged, seed=seed)
+    is_better = before is None or after < before
+    if is_better:
+        latent.prior_net = best.train(old.training if old is not None else False)
+    return PriorFit(before, after, steps, is_better, len(fitted[0]), len(judged[0]))
 
 
 @torch.no_grad()
-def mean_nats(latent: GaussianLatent, prior: nn.Module, contexts: Tensor, futures: Tensor, *, seed: int) -> float:
+def mean_nats(
+    latent: FittedLatent, prior: nn.Module, contexts: Tensor, futures: Tensor, *, seed: int, draws: int = DRAWS_TO_JUDGE
+) -> float:
     """KL of the latent with this prior: mean of `log q(r) - log p(r)`, over the same draws for every prior.
 
     Args:
@@ -108,19 +133,20 @@ def mean_nats(latent: GaussianLatent, prior: nn.Module, contexts: Tensor, future
         contexts: (n, D) of unit norm.
         futures: (n, D) of unit norm.
         seed: Of the draws.
+        draws: Of each pair.
     """
     generator = torch.Generator(contexts.device).manual_seed(seed)
     posterior = latent.posterior(contexts, futures)
     was_training = prior.training
     given = _distribution(prior.eval(), contexts)
-    draws = [posterior.sample(generator) for _ in range(DRAWS_TO_JUDGE)]
-    nats = torch.stack([posterior.log_prob(r) - given.log_prob(r) for r in draws]).mean()
+    latents = [posterior.sample(generator) for _ in range(draws)]
+    nats = torch.stack([posterior.log_prob(r) - given.log_prob(r) for r in latents]).mean()
     prior.train(was_training)
     return float(nats)
 
 
 def _fitted(
-    latent: GaussianLatent,
+    latent: FittedLatent,
     prior: nn.Module,
     fitted: tuple[Tensor, Tensor],
     judged: tuple[Tensor, Tensor],
@@ -150,12 +176,12 @@ def _fitted(
         schedule.step()
         _follow(averaged, prior, share=1 / min(step, AVERAGE_OVER_STEPS))
         if step % LOOK_EVERY_STEPS == 0 or step == settings.max_steps:
-            nats = mean_nats(latent, averaged, *judged, seed=seed + 1)
+            nats = mean_nats(latent, averaged, *judged, seed=seed + 1, draws=DRAWS_TO_STOP)
             if nats < best_nats:
                 best, best_nats, best_step = copy.deepcopy(averaged), nats, step
             elif step - best_step >= settings.patience_steps:
                 break
-    return best.train(latent.prior_net.training), best_step
+    return best, best_step
 
 
 def _distribution(prior: nn.Module, contexts: Tensor) -> Distribution:
@@ -183,10 +209,12 @@ def _follow(averaged: nn.Module, module: nn.Module, *, share: float) -> None:
 
 
 def _start(
-    latent: GaussianLatent, prior: Callable[[int, int], nn.Module] | None, contexts: Tensor, futures: Tensor, seed: int
+    latent: FittedLatent, prior: Callable[[int, int], nn.Module] | None, contexts: Tensor, futures: Tensor, seed: int
 ) -> nn.Module:
     """The prior that is fitted, as it starts."""
     if prior is None:
+        if latent.prior_net is None:
+            raise UsageError(f"a {type(latent).__name__} has no prior to go on with. Say which one to fit.")
         return copy.deepcopy(latent.prior_net).requires_grad_()
     made = prior(contexts.shape[1], latent.latent_dim).to(contexts)
     start_anew(made)
@@ -202,7 +230,9 @@ def _split(videos: Tensor | None, num_pairs: int, share: float, seed: int) -> tu
     of_rows = torch.arange(num_pairs) if videos is None else videos.cpu()
     distinct = torch.unique(of_rows)
     shuffled = distinct[torch.randperm(len(distinct), generator=torch.Generator().manual_seed(seed))]
-    is_out = torch.isin(of_rows, shuffled[: max(1, round(share * len(distinct)))])
+    # Of few videos a share is too few to judge by.
+    num_out = max(round(share * len(distinct)), min(FEWEST_KEPT_OUT, len(distinct) // 4))
+    is_out = torch.isin(of_rows, shuffled[:num_out])
     return (~is_out).nonzero().flatten(), is_out.nonzero().flatten()
 
 

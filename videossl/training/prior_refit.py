@@ -1,15 +1,30 @@
 """The prior of a trained model, fitted once more on the videos that it was trained on."""
 
 import random
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
 
 from videossl.data import Augment, MultiCrop, VideoViews
-from videossl.models import GaussianLatent, WorldModel
+from videossl.errors import UsageError
+from videossl.models import CodebookLatent, GaussianLatent, WorldModel
 from videossl.training.embedded_pairs import embedded_pairs
 from videossl.training.loaders import view_batches
-from videossl.training.prior_fit import FEWEST_VIDEOS, PriorFit, fit_prior
+from videossl.training.prior_fit import FEWEST_VIDEOS, FittedLatent, PriorFit, fit_prior
 from videossl.training.refit_settings import PriorRefit
+from videossl.training.suited_prior import suited_prior
+
+
+class Refit(NamedTuple):
+    """A fit, and which prior the model has now.
+
+    Attributes:
+        fit: What came of it.
+        prior: class_path and init_args, where the model has a prior of another class than before.
+    """
+
+    fit: PriorFit
+    prior: Mapping[str, Any] | None
 
 
 def refit_prior(
@@ -18,10 +33,11 @@ def refit_prior(
     views: VideoViews,
     settings: PriorRefit,
     *,
+    named: Mapping[str, Any] | None,
     batch_size: int,
     num_workers: int,
     seed: int,
-) -> PriorFit | None:
+) -> Refit:
     """Embed the training videos once, and fit the prior of the model on them.
 
     The concentration of the model's density belongs to its prior: fit it again afterwards.
@@ -31,26 +47,30 @@ def refit_prior(
         augment: Of the training; views are resized only.
         views: Of the videos to train on, never of held-out ones.
         settings: Which prior, and how it is fitted.
+        named: class_path and init_args of the prior in `settings`, if there is one.
         batch_size: Videos that are encoded at once.
         num_workers: Loader processes.
         seed: Of which clips are cut, and of the fit.
 
-    Returns:
-        What came of it; None where there is nothing to fit: another latent than a `GaussianLatent`, single views, or
-        too few videos (which is said).
+    Raises:
+        UsageError: No prior to fit, single views, or too few videos.
     """
-    if not isinstance(model.latent, GaussianLatent) or views.planner.num_views < 2:
-        return None
-    if len(views) < FEWEST_VIDEOS:
-        print(
-            f"the prior is not fitted again: that takes {FEWEST_VIDEOS} videos, and there are {len(views)}",
-            file=sys.stderr,
-        )
-        return None
+    prior, named = suited_prior(model.latent, settings.prior, named)
+    if views.planner.num_views < 2:
+        raise UsageError("a prior is fitted to what followed each clip, and there are single views of each video.")
     numbers = list(_different_clips(views, settings, seed))
     batches = view_batches(views, batch_size=batch_size, numbers=numbers, num_workers=num_workers)
     pairs = embedded_pairs(model, augment, batches)
-    return fit_prior(model.latent, pairs.contexts, pairs.futures, settings, videos=pairs.videos, seed=seed)
+    latent = cast("FittedLatent", model.latent)
+    settings = replace(settings, prior=prior)
+    fit = fit_prior(latent, pairs.contexts, pairs.futures, settings, videos=pairs.videos, seed=seed)
+    return Refit(fit, named if fit.is_better else None)
+
+
+def can_refit(model: WorldModel, views: VideoViews) -> bool:
+    """Whether there is a prior, what to fit it to, and enough of it."""
+    has_prior = isinstance(model.latent, GaussianLatent | CodebookLatent)
+    return has_prior and views.planner.num_views > 1 and len(views) >= FEWEST_VIDEOS
 
 
 def _different_clips(views: VideoViews, settings: PriorRefit, seed: int) -> Iterator[int]:

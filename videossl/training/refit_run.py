@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from videossl.data import VideoIndex
-from videossl.errors import UsageError
 from videossl.loading import find_model_files, load, load_data_settings
 from videossl.loading.fitted_prior import fitted_prior
 from videossl.loading.load import load_augment
-from videossl.models import GaussianLatent
 from videossl.run_directory import RunDirectory
 from videossl.training.density import fit_concentration
 from videossl.training.loaders import has_heldout_loss, view_batches
@@ -29,7 +27,7 @@ def refit_run(
     Args:
         run: Run directory.
         settings: Which prior, and how it is fitted.
-        prior: class_path and init_args of the prior in `settings`; None: the prior that the run has goes on.
+        prior: class_path and init_args of the prior in `settings`, if there is one.
         device: Where the model runs.
         num_workers: Loader processes.
 
@@ -42,19 +40,16 @@ def refit_run(
     directory = RunDirectory(run)
     seed = int(directory.read_config().get("seed", 0))
     model = load(directory.path, device=device)
-    if not isinstance(model.latent, GaussianLatent):
-        kind = "no latent" if model.latent is None else f"a {type(model.latent).__name__}"
-        raise UsageError(f"{run} has {kind}, and a prior is fitted to the posterior of a GaussianLatent.")
     data, augment = load_data_settings(directory.path), load_augment(directory.path)
     index = VideoIndex.load(directory.index)
     views = data.views(index.split("train"), seed=seed)
-    fit = refit_prior(model, augment, views, settings, batch_size=BATCH_SIZE, num_workers=num_workers, seed=seed)
-    if fit is None:
-        raise UsageError(f"the prior of {run} cannot be fitted: there are too few videos, or a single view of each.")
-    if fit.is_better:
+    refit = refit_prior(
+        model, augment, views, settings, named=prior, batch_size=BATCH_SIZE, num_workers=num_workers, seed=seed
+    )
+    if refit.fit.is_better:
         heldout = index.split("heldout")
         shown = data.views(heldout, seed=seed) if has_heldout_loss(heldout) else views
         fit_concentration(model, augment, view_batches(shown, batch_size=BATCH_SIZE))
         weights = find_model_files(directory.path).weights
-        save_weights(model, directory.weights, prior=fitted_prior(weights) if prior is None else prior)
-    return fit
+        save_weights(model, directory.weights, prior=refit.prior or fitted_prior(weights))
+    return refit.fit

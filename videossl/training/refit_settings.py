@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from torch import nn
 
 from videossl.errors import UsageError
-from videossl.models import MixturePrior
 
 
 @dataclass
@@ -14,8 +13,8 @@ class PriorRefit:
     """Maximum likelihood for the prior alone, on draws of the posterior, after the training.
 
     Attributes:
-        prior: Class of the prior, made with the dimensions of embedding and latent. null: the prior that the model has
-            goes on from its weights.
+        prior: Class of the prior, made with the dimensions of embedding and latent. null: what suits the latent, see
+            `suited_prior`.
         kept_out_share: Share of the videos to train on that are kept out of the fit: it stops by them, and the fitted
             prior is kept only where it is better on them. Videos that are held out for evaluation are not touched.
         num_draws: Clips that are cut from each video, at different times where it is long enough.
@@ -28,7 +27,7 @@ class PriorRefit:
         context_noise: Length of the noise that is added to a context of length 1 in the fit, for the same end.
     """
 
-    prior: Callable[[int, int], nn.Module] | None = MixturePrior
+    prior: Callable[[int, int], nn.Module] | None = None
     kept_out_share: float = 0.1
     num_draws: int = 4
     max_videos: int = 20_000

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videossl.errors import UsageError
-from videossl.transition.networks import mlp, reset_mlp
+from videossl.transition.networks import mlp, reset_mlp, start_anew
 from videossl.transition.precision import at_least_float32
 
 
@@ -44,6 +44,35 @@ class Codes(NamedTuple):
         return (at_least_float32(latent) * torch.log_softmax(self.logits, dim=-1)).sum(-1)
 
 
+class CodePrior(nn.Sequential):
+    """p(r | context): a probability for every code, from one MLP. The KL of it is exact.
+
+    Args:
+        embedding_dim: Dimension D of the embeddings that it reads.
+        num_codes: C.
+        hidden_dim: Width of the hidden layers.
+        num_hidden: Number of hidden layers.
+    """
+
+    def __init__(self, embedding_dim: int, num_codes: int, *, hidden_dim: int = 256, num_hidden: int = 2) -> None:
+        # It is its own MLP, as `GaussianPrior` is.
+        super().__init__(*mlp(embedding_dim, hidden_dim, num_codes, num_hidden=num_hidden))
+        self.scale = math.sqrt(embedding_dim)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start with codes that are equally likely."""
+        for parameter in self[-1].parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, context: Tensor) -> Codes:
+        """Context (..., D) of unit norm -> distribution over codes."""
+        outputs = self.scale * context
+        for layer in self:
+            outputs = layer(outputs)
+        return Codes(at_least_float32(outputs))
+
+
 class CodebookLatent(nn.Module):
     """Posterior and prior over C codes.
 
@@ -70,7 +99,7 @@ class CodebookLatent(nn.Module):
         self.latent_dim = num_codes
         self.scale = math.sqrt(embedding_dim)  # embeddings have unit norm, the nets want coordinates of about 1
         self.posterior_net = mlp(2 * embedding_dim, hidden_dim, num_codes, num_hidden=num_hidden)
-        self.prior_net = mlp(embedding_dim, hidden_dim, num_codes, num_hidden=num_hidden)
+        self.prior_net = CodePrior(embedding_dim, num_codes, hidden_dim=hidden_dim, num_hidden=num_hidden)
         self.every: Tensor
         self.register_buffer("every", torch.eye(num_codes), persistent=False)
         self.reset_parameters()
@@ -78,7 +107,7 @@ class CodebookLatent(nn.Module):
     def reset_parameters(self) -> None:
         """Start with codes that are equally likely."""
         reset_mlp(self.posterior_net, zero_output=True)
-        reset_mlp(self.prior_net, zero_output=True)
+        start_anew(self.prior_net)
 
     def codes(self) -> Tensor:
         """Every value of r: (C, C), one-hot."""
@@ -90,4 +119,5 @@ class CodebookLatent(nn.Module):
 
     def prior(self, context: Tensor) -> Codes:
         """p(r | context); context (..., D) of unit norm."""
-        return Codes(at_least_float32(self.prior_net(self.scale * context)))
+        distribution: Codes = self.prior_net(context)
+        return distribution
