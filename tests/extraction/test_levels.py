@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from grey_videos import GreyLevel, extracted
+from PIL import Image
 from torch import Tensor
 
 from videossl.errors import UsageError, WorkError
@@ -107,3 +108,16 @@ def test_lower_precision_and_compilation_give_nearly_the_same(videos: Path, tmp_
     }
     exact, rough = (vectors(table, "long/a.mp4") for table in tables.values())
     assert 0 < abs(exact - rough).max() < 0.1
+
+
+def test_pictures_are_videos_of_one_frame(tmp_path: Path, model: WorldModel) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for grey in (0, 128):
+        Image.new("RGB", (40, 40), (grey, grey, grey)).save(folder / f"{grey}.png")
+    videos = {"videos": str(folder), "images": True}
+    done, table = extracted(videos, tmp_path / "out", model, clip_frames=1)  # type: ignore[arg-type]
+    assert table[["video", "frame", "seconds"]].to_numpy().tolist() == [["0.png", 0, 0.0], ["128.png", 0, 0.0]]
+    assert (done.num_filled, table.repeated_frames.sum()) == (0, 0)
+    frame = torch.full((1, 1, 3, 32, 32), 128, dtype=torch.uint8)
+    np.testing.assert_allclose(vectors(table, "128.png"), model.embed(frame).frames[0], atol=1e-5)

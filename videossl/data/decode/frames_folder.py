@@ -8,16 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videossl.data.decode.base import VideoError, VideoReader
-from videossl.data.decode.limits import MOST_PIXELS, check_pixels
 from videossl.data.decode.picture import centre_square
+from videossl.data.decode.picture_file import SUFFIXES, read_picture
 from videossl.data.media import Media
-from videossl.data.places import why_no_file
 
-SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
-FORMATS = ("JPEG", "PNG")
 DEFAULT_FRAMES_PER_SECOND = 25.0
-# Pictures of more than 8 bits: how they are to be made darker is not for a reader to guess.
-DEEP_MODES = ("I", "F")
 
 
 class FramesFolderReader(VideoReader):
@@ -55,7 +50,7 @@ class FramesFolderReader(VideoReader):
         self._check_numbers(frames)
         if not self._files:
             raise VideoError(self.media, "was closed; open it again.")
-        pictures = {frame: self._picture(self._files[frame]) for frame in sorted(set(frames))}
+        pictures = {frame: read_picture(self._files[frame], self.media) for frame in sorted(set(frames))}
         shapes = sorted({picture.shape for picture in pictures.values()})
         if len(shapes) > 1:
             sides = " and ".join(f"{width}x{height}" for height, width, _ in shapes)
@@ -67,25 +62,6 @@ class FramesFolderReader(VideoReader):
     def close(self) -> None:
         """Forget the files: no picture stays open."""
         self._files = []
-
-    def _picture(self, path: Path) -> NDArray[np.uint8]:
-        from PIL import Image, ImageOps
-
-        problem = why_no_file(path)
-        if problem is not None:
-            raise VideoError(self.media, f"its picture {path.name} {problem}")
-        try:
-            with Image.open(path, formats=FORMATS) as image:
-                check_pixels(self.media, *image.size)
-                if image.mode.startswith(DEEP_MODES):
-                    raise VideoError(self.media, f"its picture {path.name} has more than 8 bits; convert it to 8 bits.")
-                return np.asarray(ImageOps.exif_transpose(image).convert("RGB"), dtype=np.uint8)
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise VideoError(
-                self.media, f"its picture {path.name} has more than {MOST_PIXELS // 1_000_000} million pixels."
-            ) from error
-        except (OSError, SyntaxError, ValueError) as error:
-            raise VideoError(self.media, f"its picture {path.name} is damaged: {error}.") from error
 
 
 def _order(path: Path) -> tuple[list[tuple[int, str]], str]:

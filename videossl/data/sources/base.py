@@ -80,6 +80,7 @@ class VideoSet:
         name: Goes before the names of its videos where two sets have videos of equal names. Default: `videos`.
         columns: Columns of a table.
         frames_per_second: Of frame folders; 25 if it is not given.
+        images: Of a folder of pictures: each of them is a video of one frame, not a frame of its folder.
         cameras: Cameras of a LeRobot data set that are used, for example `observation.images.top`. Default: all but
             depth maps.
     """
@@ -90,6 +91,7 @@ class VideoSet:
     columns: Columns = field(default_factory=Columns)
     frames_per_second: float | None = None
     cameras: list[str] | None = None
+    images: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.weight < float("inf"):

@@ -16,7 +16,7 @@ from videossl.data.sources.base import (
     has_suffix,
 )
 from videossl.data.sources.folder import in_folder, nothing_found
-from videossl.data.sources.frames import in_frame_folders
+from videossl.data.sources.frames import in_frame_folders, in_picture_folder
 from videossl.data.sources.lerobot import in_lerobot, is_lerobot
 from videossl.data.sources.mixing import MIX_SUFFIXES, Videos, mixed, read_mix, video_sets
 from videossl.data.sources.patterns import is_pattern, shards_of
@@ -33,13 +33,14 @@ def find_videos(videos: Videos) -> list[Source]:
 
     *Folder*: what `videossl cache` wrote if it has `store.json`; a LeRobot data set of version 3 if it has
     `meta/info.json`; else all files in it, at any depth, with the suffix of a video (`SUFFIXES`, in any case); if there
-    are none, its tar shards; if there are none, its folders of pictures (jpg, png), each one video. Sorted by name.
-    Names that begin with a dot are left out: they are what other programs left behind. If the files lie in two or more
-    folders, the folder in which a file lies is its label. Links are followed within the folder; a link out of it, a
-    fifo, a device, a socket is found with an error and not opened.
+    are none, its tar shards; if there are none, its folders of pictures (jpg, png), each one video. With `images`, its
+    pictures, each a video of one frame. Sorted by name. Names that begin with a dot are left out: they are what other
+    programs left behind. If the files lie in two or more folders, the folder in which a file lies is its label. Links
+    are followed within the folder; a link out of it, a fifo, a device, a socket is found with an error and not opened.
 
-    *File*: one with a video suffix; one tar shard; a CSV or Parquet table with named columns (`in_table`); a YAML or
-    JSON list of sets (`read_mix`); any other file is a text list of `path label` lines (`in_list`).
+    *File*: one with the suffix of a video, or of a picture (a video of one frame); one tar shard; a CSV or Parquet
+    table with named columns (`in_table`); a YAML or JSON list of sets (`read_mix`); any other file is a text list of
+    `path label` lines (`in_list`).
 
     *Pattern* of tar shards: 'shards/train-{000000..000099}.tar', 'shards/*.tar'.
 
@@ -105,6 +106,8 @@ def _in_folder(root: Place, one: VideoSet) -> tuple[str, list[Source]]:
     if is_lerobot(root):
         return "LeRobot data set", in_lerobot(root, one.cameras)
     files = list(root.files())
+    if one.images:
+        return "folder of pictures", in_picture_folder(root, files)
     if any(has_suffix(file.address, SUFFIXES) for file in files):
         return "folder", in_folder(files)
     shards = [file for file in files if is_shard(file.address)]
@@ -122,7 +125,7 @@ def _in_folder(root: Place, one: VideoSet) -> tuple[str, list[Source]]:
 
 def _in_file(place: Place, one: VideoSet) -> tuple[str, list[Source]]:
     suffix = place.name.lower().rpartition(".")[2]
-    if has_suffix(place.name, SUFFIXES):
+    if has_suffix(place.name, SUFFIXES | IMAGE_SUFFIXES):
         return "file", [Source(Media(place.address), place.name)]
     if is_shard(place.name):
         return "tar shards", in_shards([Found(PurePosixPath(place.name), place.address)])
@@ -143,6 +146,8 @@ def _check_options(one: VideoSet, form: str, sources: list[Source]) -> None:
     wrong = None
     if one.cameras is not None and form != "LeRobot data set":
         wrong = "cameras belong to a LeRobot data set"
+    elif one.images and form != "folder of pictures":
+        wrong = "images belongs to a folder of pictures"
     elif one.columns != Columns() and form != "table":
         wrong = "columns belong to a table (.csv with a header, .parquet)"
     elif one.frames_per_second is not None and not any(source.media.is_frame_folder for source in sources):

@@ -8,6 +8,7 @@ from videossl.data.media import Media
 from videossl.data.places import Found, Place
 from videossl.data.sources.base import DEFAULT_FRAMES_PER_SECOND, IMAGE_SUFFIXES, Source, has_suffix
 from videossl.data.sources.folder import folder_labels
+from videossl.errors import UsageError
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,22 @@ def in_frame_folders(root: Place, files: Sequence[Found], frames_per_second: flo
             error=problem,
         )
         for folder, problem in sorted(problems.items())
+    ]
+
+
+def in_picture_folder(root: Place, files: Sequence[Found]) -> list[Source]:
+    """The pictures of a tree, each a video of one frame; if they lie in two or more folders, these are the labels.
+
+    Raises:
+        UsageError: There are none.
+    """
+    pictures = [file for file in files if has_suffix(file.address, IMAGE_SUFFIXES)]
+    if not pictures:
+        raise UsageError(f"no picture in the folder {root.address}: expected jpg or png files, as images: true says.")
+    labels = folder_labels([file.relative for file in pictures])
+    return [
+        Source(Media(file.address), file.relative.as_posix(), labels[file.relative], error=file.error)
+        for file in pictures
     ]
 
 
