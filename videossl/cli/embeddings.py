@@ -26,6 +26,8 @@ def extract(
     compile: bool = False,
     batch_size: int = 64,
     num_workers: int | None = None,
+    engine: Literal["local", "ray"] = "local",
+    num_actors: int | None = None,
     device: str = "cpu",
     vanished: Literal["remove", "keep"] = "remove",
     allow_failures: bool = False,
@@ -54,7 +56,10 @@ def extract(
         precision: Of the model's arithmetic.
         compile: Compile the model with torch.compile, which takes a minute and then saves time.
         batch_size: Clips per pass of the encoder.
-        num_workers: Processes that decode; one per core if it is not given, half of them where the model is on a CPU.
+        num_workers: Processes that decode; one per core if it is not given.
+        engine: "local": this machine. "ray": a Ray cluster (the one of the variable RAY_ADDRESS, or one started here),
+            whose actors make whole files; videos and OUT must be within their reach.
+        num_actors: Models that run at a time with engine ray; as many as there is room for if it is not given.
         device: Where the model runs: "cpu", "cuda", "mps".
         vanished: What happens to the rows of videos that are not among the videos any more.
         allow_failures: Leave with exit code 0 though videos could not be read.
@@ -81,6 +86,8 @@ def extract(
         device=usable(device),
         compiled=compile,
         num_workers=num_workers,
+        engine=engine,
+        num_actors=num_actors,
         vanished=vanished,
         allow_failures=allow_failures,
         overwrite=overwrite,

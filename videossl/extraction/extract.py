@@ -95,7 +95,7 @@ def extract(
         batch_size: Clips per pass of the encoder; batches are filled across videos.
         device: Where the model is.
         compiled: Compile the model with `torch.compile`: worth it where hours of video are ahead.
-        num_workers: Decoders that run at a time; None: one per core, half of them where the encoder is on a CPU.
+        num_workers: Decoders that run at a time; None: one per core.
         frames_per_shard: A shard ends with the video that reaches so many sampled frames: what a kill costs at most.
             None: 32,768, and 2,048 where rows hold tokens.
         vanished: What happens to rows of videos that are not in the index: "remove" or "keep".

@@ -43,10 +43,11 @@ class Work:
         batch_size: Clips per call of the encoder.
         device: Where the model is.
         compiled: Whether it is compiled.
-        num_workers: Decoders that run at a time; None: one per core, half of them where the encoder is on a CPU.
+        num_workers: Decoders that run at a time; None: one per core.
         isolate: Decode in processes beside this one.
         deadline_seconds: A video that gives nothing for so long is given up.
         num_clips: Windows of all videos, to show how far the work is; None shows nothing.
+        num_cores: Cores that may be used; None: all that this process may use.
     """
 
     settings: ExtractionSettings
@@ -61,6 +62,7 @@ class Work:
     isolate: bool
     deadline_seconds: float | None
     num_clips: int | None = None
+    num_cores: int | None = None
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,9 @@ class ShardDone:
 
 def make_shards(model: Embedder, work: Work, shards: Iterable[PlannedShard]) -> Iterator[ShardDone]:
     """Make shards one after the other, and yield each when it is finished; batches are filled across them."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = work.num_cores or num_cores()
     on_cpu = torch.device(work.device).type == "cpu"
-    num_workers = work.num_workers or max(1, cores // 2 if on_cpu else cores)
+    num_workers = work.num_workers or cores  # decoders that are ahead wait, and leave their core to the encoder
     num_encoders = min(cores, 4) if on_cpu else 2  # 2: one copies to the device while the other computes on it
     threads_before = torch.get_num_threads()
     encoder = BatchEncoder(
@@ -132,6 +134,11 @@ def make_shards(model: Embedder, work: Work, shards: Iterable[PlannedShard]) -> 
                 yield from _written(results, planned, work)
     finally:
         torch.set_num_threads(threads_before)
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _written(clips: Iterator[EmbeddedClip], planned: list[PlannedShard], work: Work) -> Iterator[ShardDone]:

@@ -2,12 +2,15 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from videossl.data import VideoIndex
 from videossl.data.settings import DataSettings
 from videossl.data.sources.mixing import Videos
 from videossl.errors import UsageError
 from videossl.extraction.extract import FAILURES, INDEX, MARKS, Extracted, delete_extraction, extract
+from videossl.extraction.pipeline import make_shards
+from videossl.extraction.ray_engine import RayEngine
 from videossl.extraction.resume import Vanished
 from videossl.extraction.settings import ExtractionSettings, Level, Precision, StoredType, VideoPooling
 from videossl.extraction.stores.formats import Format
@@ -33,6 +36,8 @@ def extract_run(
     dtype: StoredType | None = None,
     precision: Precision = "float32",
     file_format: Format = "parquet",
+    engine: Literal["local", "ray"] = "local",
+    num_actors: int | None = None,
     batch_size: int = 64,
     device: str = "cpu",
     compiled: bool = False,
@@ -50,6 +55,8 @@ def extract_run(
         videos: Whatever `find_videos` takes, or an index of videos.
         out: Folder for the files. Where it holds embeddings, only videos that are new or have changed are read.
         overlap_frames: Frames that a window shares with the next; instead of `step_frames`.
+        engine: "local": this process makes the shards; "ray": a Ray cluster does.
+        num_actors: Of engine "ray", see `RayEngine`.
         allow_failures: Whether videos that could not be read leave exit code 0.
         overwrite: Make everything anew, once the model is loaded and the videos are found.
 
@@ -60,6 +67,8 @@ def extract_run(
         UsageError: No finished run, no such videos, or a folder that holds something else.
     """
     check_output(out, overwrite=True, marks=MARKS)
+    if num_actors is not None and engine != "ray":
+        raise UsageError("--num_actors belongs to --engine ray. Leave it out, or choose that engine.")
     data = load_data_settings(run)
     rate = _rate(data, frame_stride, target_fps)
     settings = ExtractionSettings(
@@ -106,6 +115,7 @@ def extract_run(
         },
         isolate=data.isolate,
         deadline_seconds=data.deadline_seconds,
+        engine=RayEngine(num_actors) if engine == "ray" else make_shards,
     )
     print("\n".join(_lines(done, out, settings)))
     return 1 if done.failures and not allow_failures else 0

@@ -72,15 +72,17 @@ class VectorFileStore:
         width = int(read_shard(path).about["width"])
         vectors = np.memmap(old, self.dtype, "r", offset=HEADER_BYTES, shape=(len(keep), width))
         new = self.vectors_path(number, _revision(old) + 1)
-        file = RawVectors(unfinished(new), self.suffix, self.dtype)
+        temporary = unfinished(new)
+        file = RawVectors(temporary, self.suffix, self.dtype)
         file.add(vectors[keep])
         file.close()
-        unfinished(new).replace(new)
+        temporary.replace(new)
         table = with_about(table.filter(pa.array(keep)), {"vectors": new.name})
-        with pq.ParquetWriter(unfinished(path), table.schema) as writer:
+        temporary = unfinished(path)
+        with pq.ParquetWriter(temporary, table.schema) as writer:
             writer.write_table(table)
             writer.add_key_value_metadata({ENTRIES_KEY: entries_to_json(kept)})
-        unfinished(path).replace(path)
+        temporary.replace(path)
 
     def clean(self) -> None:
         """See `Store`."""
@@ -107,13 +109,14 @@ class VectorFileShard(Shard):
     def __init__(self, store: VectorFileStore, number: int, about: Mapping[str, object]) -> None:
         self._store = store
         self._path = store.vectors_path(number)
+        self._temporary = unfinished(self._path)
         self._table = store.tables.begin(number, {**about, "vectors": self._path.name})
         self._vectors: RawVectors | None = None
 
     def add(self, rows: Rows) -> None:
         """See `Shard`."""
         if self._vectors is None:
-            self._vectors = RawVectors(unfinished(self._path), self._store.suffix, self._store.dtype)
+            self._vectors = RawVectors(self._temporary, self._store.suffix, self._store.dtype)
         self._vectors.add(stored(rows, self._store.dtype))
         self._table.add(rows)
 
@@ -121,14 +124,14 @@ class VectorFileShard(Shard):
         """See `Shard`."""
         if self._vectors is not None:
             self._vectors.close()
-            unfinished(self._path).replace(self._path)
+            self._temporary.replace(self._path)
         self._table.finish(entries)
 
     def discard(self) -> None:
         """See `Shard`."""
         if self._vectors is not None:
             self._vectors.close()
-        unfinished(self._path).unlink(missing_ok=True)
+        self._temporary.unlink(missing_ok=True)
         self._table.discard()
 
 
