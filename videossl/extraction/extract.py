@@ -66,7 +66,7 @@ def extract(
     *,
     settings: ExtractionSettings,
     reader: type[VideoReader],
-    out: Path,
+    out: Path | str,
     file_format: Format = "parquet",
     batch_size: int = 64,
     device: str = "cpu",
@@ -117,6 +117,7 @@ def extract(
     ):
         if value is not None and value < 1:
             raise UsageError(f"expected {name} of at least 1, got {value}.")
+    out = Path(out)
     sampling = settings.sampling(model)
     facts = {**settings.about(model, reader), "format": file_format, **(about or {})}
     store = store_of(file_format, out, settings.stored_type)
