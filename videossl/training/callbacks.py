@@ -17,6 +17,7 @@ from videossl.data.dataset import ReplacedFailure
 from videossl.errors import WorkError
 from videossl.files import replacing
 from videossl.objectives.collapse import COLLAPSED_RANK, COLLAPSED_STD, DEAD_NATS
+from videossl.training.surviving import SurvivingLoader
 from videossl.types import Failure, ViewBatch
 
 
@@ -25,38 +26,48 @@ def _value(metrics: dict[str, Tensor], name: str) -> float | None:
 
 
 class Throughput(Callback):
-    """Log clips per second and the share of the time in which training waited for data."""
+    """Log clips per second and the share of the time in which training waited for data.
+
+    What the loader says that was waited for it counts, and nothing else that happens between two steps: checkpoints are
+    written and logs kept there too.
+    """
 
     def __init__(self) -> None:
-        self._since = self._batch_ended = time.monotonic()
+        self._since = self._looked_since = 0.0
         self._waited = 0.0
         self._clips = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
-        self._since = self._batch_ended = time.monotonic()
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Between the end of a batch and the start of the next, training waited for data."""
-        self._waited += time.monotonic() - self._batch_ended
+        self._start(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ViewBatch, batch_idx: int
     ) -> None:
         """Log rates over the last `log_every` steps."""
-        self._batch_ended = time.monotonic()
         self._clips += batch.clips.shape[0] * batch.clips.shape[1] * trainer.world_size
         if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            seconds = max(self._batch_ended - self._since, 1e-9)
+            seconds = max(time.monotonic() - self._since, 1e-9)
             pl_module.log("train/clips_per_second", self._clips / seconds, prog_bar=True)
-            pl_module.log("train/data_wait_share", self._waited / seconds)
-            self._since, self._waited, self._clips = self._batch_ended, 0.0, 0
+            pl_module.log("train/data_wait_share", (_waited_for(trainer) - self._waited) / seconds)
+            self._start(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A look at held-out videos is neither training nor waiting."""
+        self._looked_since = time.monotonic()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A look at held-out videos is neither training nor waiting."""
-        now = time.monotonic()
-        self._since += now - self._batch_ended
-        self._batch_ended = now
+        """The clock goes on."""
+        self._since += time.monotonic() - self._looked_since
+
+    def _start(self, trainer: Trainer) -> None:
+        self._since, self._waited, self._clips = time.monotonic(), _waited_for(trainer), 0
+
+
+def _waited_for(trainer: Trainer) -> float:
+    """Seconds that this process has waited for its loader so far."""
+    loader = trainer.train_dataloader
+    return loader.waited_seconds if isinstance(loader, SurvivingLoader) else 0.0
 
 
 class ProgressLines(Callback):

@@ -33,6 +33,7 @@ class SurvivingLoader:
 
     Attributes:
         num_deaths: Times that workers were replaced.
+        waited_seconds: Time that whoever reads the batches has spent waiting for them; starting workers included.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class SurvivingLoader:
         self.num_workers = num_workers
         self.settings = settings
         self.num_deaths = 0
+        self.waited_seconds = 0.0
 
     def __len__(self) -> int:
         return self.num_batches
@@ -56,11 +58,14 @@ class SurvivingLoader:
         """
         given = deaths_in_a_row = 0
         while True:
+            began = time.monotonic()
             loaded = self._workers(given)
             try:
                 while True:
                     batch = next(loaded)
+                    self.waited_seconds += time.monotonic() - began
                     yield batch
+                    began = time.monotonic()
                     given += 1
                     deaths_in_a_row = 0
             except StopIteration:
