@@ -78,7 +78,8 @@ class VideoReader(ABC):
             size: Cut the centre square (side: the short side of the picture) and resize it to `size` x `size` pixels,
                 see `picture.centre_square`. None: whole pictures as stored. In both, the pictures of different readers
                 differ by less than 1 of 255 levels in the mean, with no shift of colours. Exceptions, up to 2.5: test
-                patterns with hard edges of colour, more than 8 bits, odd heights, reductions by more than 16.
+                patterns with hard edges of colour (5 where they are 16 pixels small), more than 8 bits, odd heights,
+                reductions by more than 16.
 
         Returns:
             (N, H, W, 3) uint8, RGB.

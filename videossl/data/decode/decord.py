@@ -122,6 +122,6 @@ def _wrong_times(shown: NDArray[np.float64], exact: NDArray[np.float64] | None) 
 
 
 def _reason(error: Exception) -> str:
-    """The first line of a decord error, without its time stamp, source file and the path of the video."""
+    """The first line of a decord error, without its time stamps, source files and the path of the video."""
     first = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return re.sub(r"^\[[\d:]+\] \S+: (\[[^\]]*\] )?", "", first)
+    return re.sub(r"(\[[\d:]+\] )?\S+\.(cc|h):\d+: (\[[^\]]*\] )?", "", first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,6 @@ def _times(decoder: Any, num_frames: int) -> NDArray[np.float64]:
 
 
 def _reason(error: Exception) -> str:
-    """The last line of an error of torchcodec that says something; the others are places in its source."""
+    """The last line of an error of torchcodec that says something, without the place in its source."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"torchcodec: {lines[-1] if lines else type(error).__name__}"
+    return f"torchcodec: {re.sub(r'^.*[.](cpp|h):[0-9]+, ', '', lines[-1]) if lines else type(error).__name__}"
