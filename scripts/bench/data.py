@@ -16,8 +16,9 @@ sequential  All frames of a minute at 128 pixels against `ffmpeg -threads 1 -an 
             it, what a part of the work costs: a PyAV loop that only decodes, and the program with
             `-vf crop=720:720,scale=128:128:flags=bilinear`, which resizes too, but converts no colours. In seconds of
             processor time, which no other process on the machine lengthens by keeping it waiting.
-            At 720p the target of 1.1 is missed: 1.15 to 1.17, of which decoding is 0.88 to 0.95, where the program
-            itself takes 1.10 to 1.20 as soon as it resizes (2 loaded cores, pinned to one, medians of 3).
+            At 720p the target of 1.1 is missed: 1.13 to 1.15, of which decoding is 0.91 to 0.95 (2 loaded cores,
+            pinned to one, medians of 3). What is above that is swscale's pass along all rows of the square (0.3 ms a
+            frame); with torch, down the columns first, it took as long.
 leaks       Growth of memory and file descriptors over 2,000 open-read-close cycles and over 2,000 broken files.
 
 Exit code 1 if a target is missed; rows without one are for information.

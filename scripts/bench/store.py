@@ -9,8 +9,8 @@ anew at 128 pixels (H.264, crf 18, key frames 12 apart, which is kind to reading
 frames, every other one, decoded beside the loader as in training, nothing kept in memory. Processor seconds of all
 processes, medians of rounds in turn. Without --source it takes a clip of the tests.
 
-One core of a loaded machine: 6 samples a processor second as they are (22.6 MB), 1,193 from the store (73.7 MB), 84 from
-the shard (1.5 MB). That is why `videossl cache` writes a store; shards are read too.
+One core of a loaded machine: 6 samples a processor second as they are (22.6 MB), 1,193 from the store (73.7 MB), 84
+from the shard (1.5 MB). That is why `videossl cache` writes a store; shards are read too.
 """
 
 from __future__ import annotations

@@ -54,6 +54,7 @@ def quiet_lightning() -> None:
         ".*all_gather is deprecated.*",
         ".*Checkpoint directory.*exists.*",
         ".*no `val_dataloader`.*",
+        ".*dirpath has changed.*",  # a run that starts from the checkpoint of another
         ".*ended before the epoch ended.*",  # ShuffledSamples goes on with the very next sample
         ".*LeafSpec.*",
         ".*does not have many workers.*",
