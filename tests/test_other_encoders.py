@@ -1,6 +1,10 @@
 """Every verb with an encoder of Hugging Face: as it came, under a world model, and trained further."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -138,6 +142,31 @@ def test_vectors_are_extracted_from_a_folder_of_transformers_without_any_trainin
         tokens = backbone.get_vision_features((frames - mean) / std)
     expected = tokens.reshape(4, 16, 24).mean(1)  # steps in time, patches
     np.testing.assert_allclose(vectors[:4], expected.numpy(), atol=1e-4)
+
+
+OFFLINE = """
+import sys, torch, videossl
+for name in sys.argv[1:]:
+    model = videossl.load(name)
+    torch.manual_seed(0)
+    frames = torch.randint(0, 256, (1, 8, 3, 32, 32), dtype=torch.uint8)
+    print(model.embed(frames).representation.sum().item())
+"""
+
+
+def test_a_model_of_the_hub_is_taken_from_its_cache_without_network(folders, tmp_path):
+    repository = tmp_path / "hub/models--dogs--vjepa2"
+    shutil.copytree(folders["vjepa2"], repository / "snapshots" / ("a" * 40))
+    (repository / "refs").mkdir()
+    (repository / "refs/main").write_text("a" * 40)
+    environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(REPOSITORY)}
+    names = [str(folders["vjepa2"]), "dogs/vjepa2", f"dogs/vjepa2@{'a' * 40}"]
+    done = subprocess.run(
+        [sys.executable, "-c", OFFLINE, *names], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(set(done.stdout.split())) == 1
+    assert len(done.stdout.split()) == 3
 
 
 def test_it_is_exported_and_shared_too(folders, tmp_path):

@@ -1,6 +1,8 @@
 """Encoders of Hugging Face, compared with the models themselves, called as their own documentation does."""
 
+import copy
 import json
+import pickle
 import shutil
 from functools import partial
 
@@ -12,6 +14,7 @@ from tiny_transformers import CONFIGS, NORMALISATION, write_tiny
 
 from videossl.errors import UsageError
 from videossl.models import IdentityProjector, MLPProjector, TransformersEncoder, WorldModel
+from videossl.objectives.ema import Teacher
 from videossl.training.optimizer import parameter_groups
 
 VIDEO = ["vjepa2", "videomae", "timesformer", "vivit"]
@@ -252,6 +255,46 @@ def test_without_a_projector_the_embedding_is_the_representation(folders):
     torch.testing.assert_close(embeddings.embedding, unit)
 
 
+HEADS = {
+    "videomae": transformers.VideoMAEForVideoClassification,
+    "vjepa2": transformers.VJEPA2ForVideoClassification,
+    "timesformer": transformers.TimesformerForVideoClassification,
+    "dinov2": transformers.Dinov2ForImageClassification,
+}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_the_head_of_a_model_is_left_out(tmp_path, kind):
+    model = HEADS[kind](CONFIGS[kind]())
+    model.save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(NORMALISATION))
+    backbone = TransformersEncoder(str(tmp_path)).backbone.state_dict()
+    whole = getattr(model, model.base_model_prefix).state_dict()
+    assert backbone
+    assert all(torch.equal(value, whole[name]) for name, value in backbone.items())
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_is_as_whole_as_the_original(folders, copied):
+    model = world_model(folders["timesformer"]).eval()
+    again = copied(model)
+    frames = torch.randint(0, 256, (2, 4, 3, 32, 32), dtype=torch.uint8)
+    assert torch.equal(again.embed(frames).embedding, model.embed(frames).embedding)
+    assert again.state_dict().keys() == model.state_dict().keys()
+    again.load_state_dict(model.state_dict())
+
+
+def test_a_teacher_of_a_frozen_encoder_follows_and_goes_on(folders):
+    model = world_model(folders["dinov2"])
+    teacher = Teacher(model, max_steps=10, base=0.5)
+    with torch.no_grad():
+        model.projector.layers[0].weight.add_(1)
+    teacher.update(model, step=1)
+    state = teacher.state_dict()
+    assert not any("backbone." in name for name in state)
+    Teacher(model, max_steps=10).load_state_dict(state)
+
+
 def without(folder, copy, name):
     shutil.copytree(folder, copy)
     (copy / name).unlink()
@@ -296,7 +339,7 @@ def test_a_pickle_is_not_read(folders, tmp_path):
             return open, (str(tmp_path / "was_here"), "w")
 
     torch.save({"embeddings.cls_token": Payload()}, folder / "pytorch_model.bin")
-    with pytest.raises(UsageError, match="cannot be used"):
+    with pytest.raises(UsageError, match="it has no safetensors"):
         TransformersEncoder(str(folder))
     assert not (tmp_path / "was_here").exists()
 

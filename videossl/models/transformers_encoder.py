@@ -128,7 +128,7 @@ class TransformersEncoder(Encoder):
         clips = torch.cat([clips, clips[:, -1:].expand(-1, missing, -1, -1, -1)], dim=1) if missing else clips
         windows = rearrange(clips, "b (n t) c h w -> (b n) t c h w", t=self.clip_frames)
         tokens = self._tokens(windows, self.layout.pattern)
-        tokens = rearrange(tokens, "(b n) t h w e -> b (n t) h w e", b=len(clips))
+        tokens = rearrange(tokens, "(b n) t h w e -> b (n t) h w e", n=clips.shape[1] // self.clip_frames)
         return tokens[:, : -(-num_frames // self.tubelet_frames)]
 
     def _tokens(self, pixels: Tensor, pattern: str, t: int | None = None) -> Tensor:
@@ -213,6 +213,8 @@ class TransformersEncoder(Encoder):
                 )
         except (OSError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:300]
+            if isinstance(error, OSError) and "safetensors" in reason:
+                reason = "it has no safetensors, and other formats could run anything when read, so they are not"
             raise UsageError(f"the weights of {self.path} cannot be used: {reason}") from error
         return backbone, sorted({*found["missing_keys"], *map(str, found["mismatched_keys"])})
 
