@@ -101,13 +101,55 @@ def test_the_total_is_the_sum_of_its_parts():
     loss = parts(beta=FixedBeta(0.3)).double()(torch.randn(3, 12, 16, dtype=torch.float64))
     assert loss.terms["kl_nats_per_pair"].shape == (3,)
     nets = loss.terms["kl_nats"] + loss.terms["posterior_net_nats"]
-    torch.testing.assert_close(loss.total, loss.terms["objective"] + loss.terms["penalty"] + nets)
+    expected = loss.total - loss.terms["objective"] - loss.terms["penalty"] - nets  # less the loss of drawn codes
+    assert 0 < expected.abs() < 1
     assert loss.terms["kl_nats"] <= math.log(8)
 
 
-@pytest.mark.parametrize("objective", [Distillation(graph="forward"), Prediction(SIGReg(), graph="forward")])
+@pytest.mark.parametrize(
+    "objective",
+    [MVInfoNCE(0.1), MVInfoNCE(0.1, graph="forward"), Distillation(), Prediction(SIGReg(), 2.0)],
+    ids=["all", "forward", "distillation", "prediction"],
+)
+@pytest.mark.parametrize("taught", [False, True])
+def test_the_loss_of_each_guess_is_that_of_the_objective(objective, taught):
+    torch.manual_seed(2)
+    views, targets = torch.randn(3, 6, 16, dtype=torch.float64), torch.randn(3, 6, 16, dtype=torch.float64)
+    pairs = 3 if objective.graph == "forward" else 6
+    guesses = torch.randn(2, pairs, 6, 16, dtype=torch.float64)
+    takes_targets = not isinstance(objective, MVInfoNCE)
+    given = {"targets": targets} if taught and takes_targets else {}
+    each = objective.losses(views, guesses, **given)
+    assert each.shape == (2, pairs, 6)
+    whole = [objective(views, guess, **given) for guess in guesses]
+    name = "prediction" if isinstance(objective, Prediction) else None
+    for of_guess, loss in zip(each, whole, strict=True):
+        value = 2.0 * loss.terms[name] if name else loss.total
+        torch.testing.assert_close(of_guess.mean(), value)
+
+
+def test_the_gradient_is_the_expectation_over_codes():
+    ada = parts(beta=FixedBeta(0.5))
+    ada.latent.requires_grad_(False)
+    views = torch.randn(2, 12, 16, requires_grad=True)
+    gradients = [
+        torch.autograd.grad(ada(views, generator=torch.Generator().manual_seed(seed)).total, views)[0]
+        for seed in range(2)
+    ]
+    torch.testing.assert_close(*gradients)  # whatever was drawn
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        MVInfoNCE(0.1, graph="forward", energy="joint"),
+        Distillation(graph="forward"),
+        Prediction(SIGReg(), graph="forward"),
+    ],
+)
 def test_codes_stand_on_other_objectives(objective):
-    loss = parts(objective)(torch.randn(2, 12, 16), targets=torch.randn(2, 12, 16))
+    given = {} if isinstance(objective, MVInfoNCE) else {"targets": torch.randn(2, 12, 16)}
+    loss = parts(objective)(torch.randn(2, 12, 16), **given)
     loss.total.backward()
     assert loss.total.isfinite()
 

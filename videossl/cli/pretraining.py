@@ -1,5 +1,6 @@
 """Verbs that fit a model: `pretrain`, and `refit-prior`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from videossl.files import check_output
 from videossl.loading import usable
 from videossl.models import WorldModel
 from videossl.objectives import Beta, MultiViewObjective
+from videossl.training.auxiliaries import Auxiliary
 from videossl.training.refit_settings import PriorRefit
 from videossl.training.settings import TrainingSettings
 
@@ -23,6 +25,7 @@ def pretrain(
     training: TrainingSettings,
     out: Path,
     beta: Beta | None = None,
+    auxiliaries: list[Callable[[int, int, int], Auxiliary]] | None = None,
     seed: int = 0,
     ckpt: str | None = None,
     overwrite: bool = False,
@@ -38,6 +41,7 @@ def pretrain(
         training: Steps, batch size, learning rate, devices.
         out: Run directory to write.
         beta: Weight of the latent's penalty: held at an information budget, or fixed. Needed if the model has a latent.
+        auxiliaries: Losses beside the objective: `MotionPrediction`, `TranslatedView` of videossl.training.
         seed: Of weights, clips, augmentation and latents.
         ckpt: Go on from a checkpoint: a path, or "last" for the newest of the run directory.
         overwrite: Replace a run directory that exists.
@@ -74,6 +78,7 @@ def pretrain(
         seed=seed,
         checkpoint=checkpoint,
         goes_on=goes_on,
+        auxiliaries=auxiliaries or [],
         config=resolved,
     )
     if is_main_process():

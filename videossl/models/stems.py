@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
@@ -85,6 +86,7 @@ class ConvStem(nn.Module):
     def forward(self, clips: Tensor, pixel_mean: Tensor, pixel_std: Tensor) -> Tensor:
         """(B, T, 3, H, W) -> (B, T', H', W', E)."""
         planes = rearrange(clips, "b (t dt) c h w -> (b t) (dt c) h w", dt=self.tubelet_frames)
+        planes = planes.contiguous(memory_format=torch.channels_last)  # half the time on a CPU
         mean, std = (repeat(value, "c 1 1 -> (dt c) 1 1", dt=self.tubelet_frames) for value in (pixel_mean, pixel_std))
         first = self.convolutions[0]
         assert isinstance(first, nn.Conv2d)  # made above; for the type checker

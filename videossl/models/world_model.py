@@ -61,7 +61,8 @@ class WorldModel(nn.Module):
             raise UsageError("a latent without an editor has no effect. Add model.editor, or set model.latent to null.")
         self.encoder = encoder
         self.pooling = pooling
-        self.projector = projector(pooled_width(encoder.width, pooling))
+        self.representation_dim = pooled_width(encoder.width, pooling)
+        self.projector = projector(self.representation_dim)
         self.embedding_dim = self.projector.embedding_dim
         self.latent = latent(self.embedding_dim) if latent is not None else None
         self.latent_dim = self.latent.latent_dim if self.latent is not None else 0

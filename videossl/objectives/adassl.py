@@ -117,7 +117,7 @@ class AdaSSL(nn.Module):
             loss = self.objective(embeddings, self.editor(contexts, None), **given)
             return Loss(loss.total, {**loss.terms, "objective": loss.total.detach()})
 
-        weights, taught = self.beta.weights(len(graph), contexts.dtype), given.get("targets")
+        weights = self.beta.weights(len(graph), contexts.dtype)
         inferred = self._infer(
             take(states, graph.anchor_views),
             contexts,
@@ -127,7 +127,8 @@ class AdaSSL(nn.Module):
             generator,
             given.get("present"),
             weights,
-            graph.targets(embeddings if taught is None else taught),
+            embeddings,
+            given.get("targets"),
         )
         loss = self.objective(embeddings, self.editor(contexts, inferred.latent), **given)
         penalty = (weights * inferred.charged).mean()
@@ -154,7 +155,8 @@ class AdaSSL(nn.Module):
         generator: torch.Generator | None,
         present: Tensor | None,
         weights: Tensor,
-        targets: Tensor,
+        embeddings: Tensor,
+        targets: Tensor | None,
     ) -> Inferred:
         both = None if present is None else graph.anchors(present) & graph.targets(present)
         if isinstance(self.latent, CodedLatent):
@@ -163,11 +165,12 @@ class AdaSSL(nn.Module):
             return infer_codes(
                 self.latent,
                 self.editor,
-                self.objective.closeness,
+                self.objective,
+                embeddings,
                 contexts,
                 futures,
-                targets,
                 weights,
+                targets=targets,
                 generator=generator,
                 present=both,
             )

@@ -48,6 +48,20 @@ class MultiViewObjective(nn.Module, ABC):
         """
         return F.cosine_similarity(predictions, targets, dim=-1)
 
+    def losses(self, embeddings: Tensor, predictions: Tensor, targets: Tensor | None = None) -> Tensor | None:
+        """What each of several guesses would cost, where the whole is a mean over pairs and videos.
+
+        Args:
+            embeddings: (V, B, D), raw.
+            predictions: (C, P, B, D), C guesses of every pair.
+            targets: (V, B, D), the teacher's; None: the embeddings.
+
+        Returns:
+            (C, P, B), with gradients; None where the loss of a video cannot be told from that of others.
+        """
+        del embeddings, predictions, targets
+        return None
+
 
 class TeacherObjective(MultiViewObjective):
     """An objective whose targets come from a teacher: a slowly following copy of the encoder (`ema.py`).

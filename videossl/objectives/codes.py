@@ -3,17 +3,15 @@
 Shapes: C codes, P ordered pairs of the view graph, B videos, D embedding.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
+from videossl.objectives.base import MultiViewObjective
 from videossl.objectives.latent import Inferred
-from videossl.objectives.present import mean_along
+from videossl.objectives.present import mean_along, mean_present
+from videossl.objectives.view_graph import ViewGraph
 from videossl.transition.precision import at_least_float32
 from videossl.transition.protocols import CodedLatent, Editor
-
-Closeness = Callable[[Tensor, Tensor], Tensor]
 
 
 @torch.no_grad()
@@ -34,45 +32,61 @@ def exact_posterior(prior: Tensor, closeness: Tensor, beta: Tensor) -> Tensor:
 def infer_codes(
     latent: CodedLatent,
     editor: Editor,
-    closeness: Closeness,
+    objective: MultiViewObjective,
+    embeddings: Tensor,
     contexts: Tensor,
     futures: Tensor,
-    targets: Tensor,
     beta: Tensor,
     *,
+    targets: Tensor | None = None,
     generator: torch.Generator | None = None,
     present: Tensor | None = None,
 ) -> Inferred:
-    """r ~ q(r | context, future), q exact: expectation maximisation, with a draw of r in place of the expectation.
+    """r ~ q(r | context, future), q exact: expectation maximisation.
 
-    The editor is asked what each code makes of the context; how close that comes to the target says how likely the
-    code was (`exact_posterior`). The editor and the encoder then learn from the code that is drawn, by the objective.
-    Straight-through gradients through a sampled code are not needed, and no code stays unused for want of them. The
-    prior and the posterior net learn q by `KL(q || p) + KL(q || net)`, without gradient to the states.
+    The editor is asked what each code makes of the context; what that costs says how likely the code was
+    (`exact_posterior`). Editor and encoder then learn from the expectation of the loss over q where the objective can
+    tell guesses apart (`MultiViewObjective.losses`): `correction` is what that is beside the loss of the code that was
+    drawn. Elsewhere they learn from the drawn code, which is noisier. No gradient has to pass through a sampled
+    code, and no code stays unused for want of one. The prior and the posterior net learn q by
+    `KL(q || p) + KL(q || net)`, without gradient to the states.
 
     Args:
         latent: Codes, a prior, and a posterior that learns.
         editor: (state, r) -> prediction.
-        closeness: Of predictions (..., D) and targets (..., D), in nats: (...).
+        objective: What the predictions are trained by.
+        embeddings: (V, B, D), raw.
         contexts: (P, B, D), states of every pair's anchor.
         futures: (P, B, D), states that the posterior net reads.
-        targets: (P, B, D), raw: what is to be predicted.
         beta: (P,), price of a nat.
+        targets: (V, B, D), the teacher's; None: the embeddings.
         generator: Where draws come from.
         present: (P, B) bool: means are over videos of which both views are there. None: all are.
 
     Returns:
-        `Inferred`; `charged` has no gradient, `learned` is what the nets minimise.
+        `Inferred`; `charged` has no gradient.
     """
     seen, told = contexts.detach(), futures.detach()
     prior, net = latent.prior(seen).logits, latent.posterior(seen, told).logits  # (P, B, C)
-    codes = latent.codes().to(seen)
+    codes = latent.codes().to(contexts)
+    shape = (*contexts.shape[:-1], codes.shape[-1])
+    guesses = torch.stack([editor(contexts, code.expand(shape)) for code in codes])  # (C, P, B, D)
+    losses = objective.losses(embeddings, guesses, targets)
     with torch.no_grad():
-        each = [closeness(editor(seen, code.expand(*seen.shape[:-1], -1)), targets) for code in codes]
-        q = torch.log_softmax(exact_posterior(prior, at_least_float32(torch.stack(each, dim=-1)), beta), dim=-1)
+        if losses is None:
+            graph = ViewGraph.of(objective.graph, len(embeddings))
+            costs = -objective.closeness(guesses, graph.targets(embeddings if targets is None else targets))
+        else:
+            costs = losses
+        q = torch.log_softmax(exact_posterior(prior, -at_least_float32(costs.permute(1, 2, 0)), beta), -1)
         waiting = torch.empty_like(q).exponential_(generator=generator)
-        drawn = codes[(waiting.log() - q).argmin(-1)]  # the smallest waiting time with rate q[c] is c with q[c]
+        chosen = (waiting.log() - q).argmin(-1)  # the smallest waiting time with rate q[c] is c with q[c]
     kl, unlearned = (mean_along(1, _divergence(q, logits), present) for logits in (prior, net))  # (P,)
+    learned = (kl + unlearned).mean()
+    if losses is not None:
+        of_chosen = losses.gather(0, chosen[None])[0]
+        expected = (q.exp().permute(2, 0, 1) * losses).sum(0)
+        learned = learned + mean_present(expected - of_chosen, present)
     measured = kl.detach()
     used = torch.exp(q).mean(dim=(0, 1))
     terms = {
@@ -81,7 +95,7 @@ def infer_codes(
         "posterior_net_nats": unlearned.detach().mean(),
         "codes_used": torch.exp(-(used * used.clamp_min(1e-12).log()).sum()),
     }
-    return Inferred(drawn, measured, measured, terms, (kl + unlearned).mean())
+    return Inferred(codes[chosen], measured, measured, terms, learned)
 
 
 def _divergence(q: Tensor, logits: Tensor) -> Tensor:

@@ -4,13 +4,14 @@ Shapes: V views, B videos, D embedding, P ordered pairs of the view graph. Not h
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videossl.errors import UsageError
 from videossl.objectives.base import Loss, TeacherObjective
 from videossl.objectives.contrast import at_least_float32, full_precision, unit
 from videossl.objectives.prediction import check_pairs
-from videossl.objectives.view_graph import Graph, take
+from videossl.objectives.view_graph import Graph, ViewGraph, take
 
 
 def negative_cosine(predictions: Tensor, targets: Tensor) -> Tensor:
@@ -169,6 +170,14 @@ class Distillation(TeacherObjective):
         per_pair = _negative_cosines(embeddings, targets, self.graph, predictions, self.predictor)
         total = per_pair.mean()
         return Loss(total, {"distillation": total.detach(), "distillation_per_pair": per_pair.detach()})
+
+    def losses(self, embeddings: Tensor, predictions: Tensor, targets: Tensor | None = None) -> Tensor | None:
+        """Negative cosine of every guess, (C, P, B); None with a predictor. See `MultiViewObjective`."""
+        if self.predictor is not None:
+            return None
+        graph = ViewGraph.of(self.graph, len(embeddings))
+        wanted = graph.targets((embeddings if targets is None else targets).detach())
+        return -F.cosine_similarity(at_least_float32(predictions), at_least_float32(wanted), dim=-1)
 
     def extra_repr(self) -> str:
         """The settings, as they print."""

@@ -26,7 +26,7 @@ class Inferred(NamedTuple):
         charged: (P,), with gradients: what beta is multiplied with. Nats, or expected open gates.
         measured: (P,), detached: what the controller of beta holds at its budget. The same without free nats.
         terms: For logging, detached.
-        learned: (), with gradients to the latent's own nets alone, where they do not learn by what is charged.
+        learned: (), what is added to the loss beside what is charged; None: nothing.
     """
 
     latent: Tensor

@@ -269,6 +269,22 @@ class MVInfoNCE(MultiViewObjective):
         """The aligned logit, cosine / tau, in nats."""
         return aligned_logits(scaled(predictions, self.temperature), scaled(targets, self.temperature))
 
+    def losses(self, embeddings: Tensor, predictions: Tensor, targets: Tensor | None = None) -> Tensor | None:
+        """InfoNCE of every guess, (C, P, B), in the default form; None in the others. See `MultiViewObjective`."""
+        if (self.alignment, self.energy) != ("mean_of_logs", "per_pair") or self.same_view_negatives:
+            return None
+        del targets
+        rights = [right for _, right in ViewGraph.of(self.graph, len(embeddings)).pairs]
+        with full_precision(embeddings.device):
+            aligned, negatives = logits_of_pairs(
+                scaled(predictions.flatten(0, 1), self.temperature),
+                scaled(embeddings, self.temperature),
+                [(row, right) for row, right in enumerate(rights * len(predictions))],
+                bound=logit_bound(self.temperature),
+                logit_limit=self.logit_limit,
+            )
+            return softplus(negatives - aligned).view(predictions.shape[:-1])
+
     def extra_repr(self) -> str:
         """The settings, as they print."""
         return (

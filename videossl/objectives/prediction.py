@@ -181,6 +181,13 @@ class Prediction(TeacherObjective):
         """Minus the weighted squared error, mean over dimensions."""
         return -self.prediction_weight * (predictions - targets).square().mean(-1)
 
+    def losses(self, embeddings: Tensor, predictions: Tensor, targets: Tensor | None = None) -> Tensor | None:
+        """The weighted error of every guess, (C, P, B); the regulariser asks no guess. See `MultiViewObjective`."""
+        wanted = embeddings if targets is None else targets.detach()
+        wanted = ViewGraph.of(self.graph, len(embeddings)).targets(wanted.detach() if self.stop_gradient else wanted)
+        errors = (at_least_float32(predictions) - at_least_float32(wanted)).square().mean(-1)
+        return self.prediction_weight * errors
+
     def extra_repr(self) -> str:
         """The settings, as they print."""
         return (

@@ -5,7 +5,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from videossl.models import WorldModel
 from videossl.objectives import Beta, MultiViewObjective
 from videossl.objectives.x_sample import XSample
 from videossl.run_directory import RunDirectory, write_json
+from videossl.training.auxiliaries import Auxiliary
 from videossl.training.callbacks import (
     CollapseWatch,
     SaveWhenInterrupted,
@@ -93,6 +94,7 @@ def pretrain(
     seed: int,
     checkpoint: Path | None = None,
     goes_on: bool = False,
+    auxiliaries: Sequence[Callable[[int, int, int], Auxiliary]] = (),
     config: Mapping[str, Any],
 ) -> Pretrained:
     """Train, and write a run directory.
@@ -107,6 +109,8 @@ def pretrain(
         out: Run directory.
         seed: Of weights, clips, augmentation and latents.
         checkpoint: Start from here.
+        auxiliaries: Made with the dimensions of representation and embedding and the frames of a clip: losses beside
+            the objective.
         goes_on: The checkpoint is of this run directory: what is in it stays. Otherwise it is replaced once all is
             checked.
         config: The resolved config, kept in the run directory.
@@ -154,7 +158,8 @@ def pretrain(
         )
     train_views = data.views(train, seed=seed)
     unreadable.leave_out(train_views.skipped)
-    module = Pretraining(model, objective, beta, augment, training, seed)
+    beside = [make(model.representation_dim, model.embedding_dim, data.clips.num_frames) for make in auxiliaries]
+    module = Pretraining(model, objective, beta, augment, training, seed, beside)
     rehearse(module, num_views=num_views, batch_size=training.batch_size)
     if start is not None:
         start.check_fits(module)

@@ -1,5 +1,6 @@
 """One step of training: views -> embeddings -> objective."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from videossl.objectives.collapse import effective_rank, embedding_std
 from videossl.objectives.ema import Teacher
 from videossl.objectives.similarity_graph import label_similarity
 from videossl.objectives.x_sample import XSample
+from videossl.training.auxiliaries import Auxiliary
 from videossl.training.gathering import gather_videos, gather_views
 from videossl.training.gradient_caching import encode_in_chunks
 from videossl.training.optimizer import adamw, warmup_cosine
@@ -48,6 +50,7 @@ class Pretraining(LightningModule):
         augment: uint8 views -> float views; of `MultiCrop` every group is encoded at its own size.
         settings: Section `training` of the config.
         seed: Of augmentation, dropout and the draws of r.
+        auxiliaries: Losses beside the objective, on the views of this process.
 
     Raises:
         UsageError: Settings of the latent without a latent, or an objective that can only collapse.
@@ -61,9 +64,18 @@ class Pretraining(LightningModule):
         augment: Augment | MultiCrop,
         settings: TrainingSettings,
         seed: int = 0,
+        auxiliaries: Sequence[Auxiliary] = (),
     ) -> None:
         super().__init__()
         _check(model, objective, settings)
+        if auxiliaries and settings.encode_chunk is not None:
+            raise UsageError(
+                "auxiliaries look at a whole batch at once: leave them out, or set training.encode_chunk to null."
+            )
+        if auxiliaries and isinstance(augment, MultiCrop):
+            raise UsageError(
+                "auxiliaries want views of one size: leave them out, or use augment videossl.data.Augment."
+            )
         self.seed = seed
         self.model = model
         self.augment = augment
@@ -79,6 +91,7 @@ class Pretraining(LightningModule):
                 free_nats=settings.free_nats,
                 kl_balance=settings.kl_balance,
             )
+        self.auxiliaries = nn.ModuleList(auxiliaries)
         self.teacher: Teacher | None = None
         decay = _teacher_decay(objective, settings)
         if decay is not None:
@@ -126,31 +139,47 @@ class Pretraining(LightningModule):
         torch.manual_seed(hash((self.seed, step, self.global_rank)) % 2**63)
         # r is of the gathered videos, and every process computes the loss of all of them: the same draws everywhere.
         latent_draws = torch.Generator(self.device).manual_seed(hash((self.seed, step)) % 2**63)
-        embeddings, *taught = self._encode(batch, taught=self.teacher is not None)
+        seen: list[tuple[Tensor, Tensor, Tensor]] = []
+        embeddings, *taught = self._encode(batch, taught=self.teacher is not None, seen=seen)
         given = {"targets": taught[0]} if taught else {}
         if self._wants_similarity:
             given["similarity"] = label_similarity(gather_videos(batch.labels, even=self.training))
-        if not (self.settings.inference_view and isinstance(self.objective, AdaSSL)):
-            return self._objective(embeddings, latent_draws, **given), embeddings
-        (inference,) = self._encode(batch, taught=False)
-        return self._objective(embeddings, latent_draws, inference=inference, **given), embeddings
+        if self.settings.inference_view and isinstance(self.objective, AdaSSL):
+            (given["inference"],) = self._encode(batch, taught=False)
+        loss = self._objective(embeddings, latent_draws, **given)
+        return self._with_auxiliaries(loss, *seen[0]) if self.auxiliaries else loss, embeddings
+
+    def _with_auxiliaries(self, loss: Loss, views: Tensor, representations: Tensor, embeddings: Tensor) -> Loss:
+        total, terms = loss
+        for auxiliary in self.auxiliaries:
+            assert isinstance(auxiliary, Auxiliary)  # they were given so; for the type checker
+            value = auxiliary(self.model, views, representations, embeddings)
+            total, terms = total + auxiliary.weight * value, {**terms, auxiliary.name: value.detach()}
+        return Loss(total, terms)
 
     def _objective(self, embeddings: Tensor, generator: torch.Generator, **given: Tensor) -> Loss:
         if isinstance(self.objective, AdaSSL):
             return self.objective(embeddings, generator=generator, **given)
         return self.objective(embeddings, **given)
 
-    def _encode(self, batch: ViewBatch, *, taught: bool) -> tuple[Tensor, ...]:
-        """Embeddings (V, B, D) of the videos of all processes, augmented anew; if asked, the teacher's of them too."""
+    def _encode(
+        self, batch: ViewBatch, *, taught: bool, seen: list[tuple[Tensor, Tensor, Tensor]] | None = None
+    ) -> tuple[Tensor, ...]:
+        """Embeddings (V, B, D) of the videos of all processes, augmented anew; if asked, the teacher's of them too.
+
+        Views, representations and embeddings of this process' own videos are added to `seen`.
+        """
 
         def encode(clips: Tensor) -> tuple[Tensor, ...]:
             views = self.augment(clips)
-            embeddings = _embedded(self.model, views)
+            representations, embeddings = _encoded(self.model, views)
+            if seen is not None and isinstance(views, Tensor):
+                seen.append((views, representations, embeddings))
             if not taught or self.teacher is None:
                 return (embeddings,)
             # After the model: where chunks are computed a second time, that stops before it comes here.
             with torch.no_grad():
-                return embeddings, _embedded(_world_model(self.teacher), views)
+                return embeddings, _encoded(_world_model(self.teacher), views)[1]
 
         encoded = encode_in_chunks(encode, batch.clips, self.settings.encode_chunk)
         # Training batches are full in every process, see train_loader.
@@ -182,10 +211,11 @@ def _without_transition(model: WorldModel) -> WorldModel:
     return WorldModel(model.encoder, lambda _: model.projector, pooling=model.pooling)
 
 
-def _embedded(model: WorldModel, views: Tensor | list[Tensor]) -> Tensor:
-    """Raw embeddings (V, B, D) of views (B, V, T, C, H, W), or of groups of them that differ in size."""
+def _encoded(model: WorldModel, views: Tensor | list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Representations (V, B, E) and raw embeddings (V, B, D) of views (B, V, T, C, H, W), or of groups of sizes."""
     groups = [views] if isinstance(views, Tensor) else views
-    return torch.cat([model.embed_views(group)[1] for group in groups])
+    representations, embeddings = zip(*(model.embed_views(group) for group in groups), strict=True)
+    return torch.cat(representations), torch.cat(embeddings)
 
 
 def _world_model(teacher: Teacher) -> WorldModel:

@@ -1,0 +1,123 @@
+"""Losses beside the objective: what they ask of a model, and that a training has them in its total."""
+
+import math
+from functools import partial
+
+import pytest
+import torch
+
+from videossl.data import Augment
+from videossl.errors import UsageError
+from videossl.models import MLPProjector, VideoTransformer, WorldModel
+from videossl.objectives import MVInfoNCE
+from videossl.training import MotionPrediction, TranslatedView
+from videossl.training.auxiliaries import rolled
+from videossl.training.pretraining import Pretraining
+from videossl.training.settings import TrainingSettings
+from videossl.types import ViewBatch
+
+D, T = 8, 4
+
+
+def model():
+    torch.manual_seed(0)
+    encoder = VideoTransformer(width=24, depth=1, num_heads=2, patch_size=4, tubelet_frames=4)
+    return WorldModel(encoder, partial(MLPProjector, embedding_dim=D, hidden_dim=16))
+
+
+def moving_dots(count, seed=0):
+    """(b, 1, T, 3, 16, 16): a patch that moves by its width a frame in one of four directions."""
+    generator = torch.Generator().manual_seed(seed)
+    clips = torch.zeros(count, 1, T, 3, 16, 16)
+    turn = torch.tensor([[1, 0], [-1, 0], [0, 1], [0, -1]])[torch.randint(4, (count,), generator=generator)]
+    for t in range(T):
+        for clip, (row, column) in zip(clips[:, 0, t], ((2 + t * turn) % 4 * 4).tolist(), strict=True):
+            clip[:, row : row + 4, column : column + 4] = 1
+    return clips
+
+
+def loss_of(auxiliary, net, clips):
+    representations, embeddings = net.embed_views(clips)
+    return auxiliary(net, clips, representations, embeddings)
+
+
+def test_a_model_that_says_the_mean_picture_is_at_one():
+    net = model()
+    auxiliary = MotionPrediction(net.representation_dim, D, T, grid=4)
+    clips = moving_dots(64)
+    frames = torch.nn.functional.adaptive_avg_pool2d(clips.mean(3)[:, 0], 4)
+    with torch.no_grad():
+        auxiliary.net[-1].weight.zero_()
+        auxiliary.net[-1].bias.copy_(torch.cat([frames.diff(dim=1), frames[:, -1:]], 1).flatten(1).mean(0))
+    assert loss_of(auxiliary, net, clips).item() == pytest.approx(1.0, abs=1e-3)
+
+
+def test_motion_is_learned():
+    net = model()
+    auxiliary = MotionPrediction(net.representation_dim, D, T, grid=4)
+    clips = moving_dots(64)
+    optimizer = torch.optim.AdamW([*net.parameters(), *auxiliary.parameters()], lr=1e-3)
+    for _ in range(250):
+        optimizer.zero_grad()
+        loss = loss_of(auxiliary, net, clips)
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.5
+
+
+def test_a_clip_that_does_not_vary_over_the_batch_gives_a_finite_loss():
+    net = model()
+    assert loss_of(MotionPrediction(24, D, T), net, torch.zeros(4, 2, T, 3, 16, 16)).isfinite()
+
+
+def test_frames_of_a_clip_are_moved_alike_and_around_the_edges():
+    clips = torch.rand(8, T, 3, 16, 12)
+    moved = rolled(clips)
+    for before, after in zip(clips, moved, strict=True):
+        found = [
+            (dy, dx) for dy in range(16) for dx in range(12) if torch.equal(before.roll((dy, dx), dims=(2, 3)), after)
+        ]
+        assert len(found) == 1
+
+
+def test_clips_that_all_look_alike_are_at_chance():
+    net = model()
+    loss = loss_of(TranslatedView(24, D, T, share=0.5), net, torch.ones(12, 2, T, 3, 16, 16))
+    assert loss.item() == pytest.approx(math.log(6), abs=1e-4)
+
+
+def batch():
+    clips = (moving_dots(6).repeat(1, 2, 1, 1, 1, 1) * 255).to(torch.uint8)
+    seconds = torch.zeros(6, 2, T, dtype=torch.float64)
+    return ViewBatch(clips, seconds.long(), seconds, torch.zeros(6, dtype=torch.int64), torch.full((6,), -1))
+
+
+def pretraining(*auxiliaries, **settings):
+    module = Pretraining(
+        model(), MVInfoNCE(0.1), None, Augment(size=16), TrainingSettings(**settings), auxiliaries=auxiliaries
+    )
+    module.augment.forward = lambda clips: clips.float() / 255
+    return module
+
+
+def test_a_training_adds_each_loss_by_its_weight_and_logs_it():
+    plain, _ = pretraining()._loss(batch(), 3)
+    torch.manual_seed(1)
+    beside = MotionPrediction(24, D, T, weight=0.5, grid=4), TranslatedView(24, D, T, weight=0.25)
+    loss, _ = pretraining(*beside)._loss(batch(), 3)
+    expected = plain.total + 0.5 * loss.terms["motion"] + 0.25 * loss.terms["translated"]
+    torch.testing.assert_close(loss.total, expected)
+
+
+def test_their_weights_are_trained_and_in_checkpoints():
+    module = pretraining(MotionPrediction(24, D, T))
+    assert any(name.startswith("auxiliaries.0.net") for name in module.state_dict())
+    module._loss(batch(), 0)[0].total.backward()
+    assert all(weight.grad is not None for weight in module.auxiliaries.parameters())
+
+
+def test_chunks_and_weights_below_zero_are_refused():
+    with pytest.raises(UsageError, match="encode_chunk to null"):
+        pretraining(MotionPrediction(24, D, T), encode_chunk=2)
+    with pytest.raises(UsageError, match="of 0 or more, got -1"):
+        TranslatedView(24, D, T, weight=-1)
