@@ -9,15 +9,21 @@ from videossl.evaluation.of_run import evaluate_run
 from videossl.loading import load
 from videossl.models import (
     AdditiveEditor,
+    FlowMatchingPrior,
+    FlowPrior,
+    GatePrior,
     GaussianLatent,
     LowRankEditor,
+    MixturePrior,
     MLPEditor,
     MLPProjector,
     SparseGate,
+    StandardNormalPrior,
     VideoTransformer,
     WorldModel,
 )
 from videossl.objectives import AdaSSL, FixedBeta, MVInfoNCE
+from videossl.transition import GaussianMixture, kl_divergence
 
 
 def world_model(latent_dim=3, editor=MLPEditor, pooling="mean", seed=0, latent=GaussianLatent):
@@ -200,7 +206,57 @@ def test_every_weight_of_a_model_with_a_latent_is_trained(latent, editor):
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
 
 
-def test_a_sparse_model_is_trained_from_the_command_line_and_evaluation_says_what_it_cannot(small_world, tmp_path):
+@pytest.mark.parametrize(
+    "prior", [MixturePrior, FlowPrior, partial(FlowMatchingPrior, num_steps=2), StandardNormalPrior]
+)
+def test_with_any_prior_it_foresees_infers_and_is_steered(prior):
+    model = world_model(latent=partial(GaussianLatent, prior=partial_prior(prior)))
+    contexts, futures = frames(3, seed=1), frames(3, seed=2)
+    samples = model.sample_futures(contexts, num_samples=4, horizon=2, seed=1)
+    assert samples.shape == (3, 4, 2, 6)
+    assert torch.equal(samples, model.sample_futures(contexts, num_samples=4, horizon=2, seed=1))
+    assert model.mean_future(contexts).shape == (3, 6)
+    states = [model.embed(clip).embedding for clip in (contexts, futures)]
+    assert model.kl_nats(*states).isfinite().all()
+    assert model.log_prob(contexts, futures, num_samples=8).isfinite().all()
+    r = model.infer_latent(contexts, futures)
+    steered = model.sample_futures(contexts, num_samples=2, latent=r)
+    assert torch.equal(steered[:, 0], steered[:, 1])
+    posterior, told = model.latent_distributions(*states)
+    assert told.log_variance.shape == posterior.mean.shape
+
+
+def partial_prior(prior):
+    return prior if prior is StandardNormalPrior else partial(prior, hidden_dim=8)
+
+
+def test_a_sparse_model_with_a_prior_foresees():
+    model = world_model(latent=partial(SparseGate, prior=partial(GatePrior, hidden_dim=8)), editor=LowRankEditor)
+    assert model.foresees
+    samples = model.sample_futures(frames(), num_samples=30, horizon=2)
+    assert samples.shape == (2, 30, 2, 6)
+    assert (samples[:, 0] - samples[:, 1]).abs().max() > 1e-3
+    assert model.log_prob(frames(seed=1), frames(seed=2)).isfinite().all()
+    states = [model.embed(frames(seed=seed)).embedding for seed in (1, 2)]
+    assert all(part.isfinite().all() for given in model.latent_distributions(*states) for part in given)
+
+
+def test_the_kl_of_gaussians_is_exact_and_of_a_mixture_an_estimate_of_the_same():
+    model = world_model()
+    states = [model.embed(frames(20, seed=seed)).embedding for seed in (1, 2)]
+    torch.testing.assert_close(model.kl_nats(*states), kl_divergence(*model.latent_distributions(*states)))
+
+    class OneGaussian(MixturePrior):
+        def forward(self, context):
+            return GaussianMixture(torch.zeros(*context.shape[:-1], 1), *(x[..., None, :] for x in given(context)))
+
+    given = model.latent.prior_net
+    expected = model.kl_nats(*states)
+    model.latent.prior_net = OneGaussian(6, 3)
+    torch.testing.assert_close(model.kl_nats(*states, num_samples=4000), expected, rtol=0.1, atol=0.05)
+
+
+def test_a_sparse_model_is_trained_from_the_command_line_and_gets_a_prior_to_be_evaluated_with(small_world, tmp_path):
     run, config = tmp_path / "sparse", REPOSITORY / "configs/pretrain/quickstart.yaml"
     parts = ("--model.latent", "videossl.models.SparseGate", "--model.editor", "videossl.models.LowRankEditor")
     done = videossl("pretrain", "--config", config, "--data.videos", small_world, "--out", run, *SMALL, *parts)
@@ -209,5 +265,5 @@ def test_a_sparse_model_is_trained_from_the_command_line_and_evaluation_says_wha
     model = load(run)
     assert isinstance(model.latent, SparseGate)
     assert model.embed(torch.zeros(1, 4, 3, 48, 48, dtype=torch.uint8)).embedding.shape == (1, 64)
-    with pytest.raises(UsageError, match="sparse and has no prior"):
-        evaluate_run(run)
+    assert isinstance(model.latent.prior_net, GatePrior)
+    assert "samples of this model" in evaluate_run(run)

@@ -5,7 +5,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from videossl import __version__
-from videossl.models import SparseGate, WorldModel
+from videossl.models import WorldModel
 from videossl.models.pooling import pooled_width
 
 TEMPLATE = Path(__file__).with_name("card.md.jinja").read_text()
@@ -39,7 +39,7 @@ def card_words(model: WorldModel, config: Mapping[str, Any]) -> dict[str, Any]:
         "width": pooled_width(encoder.width, model.pooling),
         "frame_width": encoder.width,
         "embedding_dim": model.embedding_dim,
-        "foresees": model.editor is not None and not isinstance(model.latent, SparseGate),
+        "foresees": model.foresees,
         "facts": {title: text for title, text in facts.items() if text},
         "training_data": _videos(data.get("videos")),
     }

@@ -23,8 +23,10 @@ from videossl.transition import (
     SparseGate,
     kl_divergence,
 )
+from videossl.transition.sparse import VALUE_WIDTH
 from videossl.types import Embeddings
 
+SMALLEST_VARIANCE = 1e-6
 UNFITTED_CONCENTRATION = 10.0  # that of a temperature of 0.1
 
 
@@ -38,8 +40,7 @@ class WorldModel(nn.Module):
         encoder: Clips (B, T, 3, H, W) in [0, 1] -> tokens (B, T', H', W', E).
         projector: Made with the width of the representation: representation -> embedding.
         latent: Made with the embedding dimension: posterior and prior of r, or gates (`SparseGate`). None for a
-            deterministic model. A sparse latent has no prior: such a model embeds clips and infers r from a future, but
-            cannot sample futures.
+            deterministic model. A sparse latent without a prior infers r from a future, but cannot sample futures.
         editor: Made with the embedding and latent dimensions: (state, r) -> predicted state. None for the identity.
         pooling: How tokens become one representation: "mean", "max", "mean_max" or "last".
 
@@ -158,7 +159,7 @@ class WorldModel(nn.Module):
             (B, K, S, D) float, unit norm: embeddings of possible futures.
 
         Raises:
-            UsageError: Wrong shapes or numbers, or a sparse latent: it has no prior.
+            UsageError: Wrong shapes or numbers, or a sparse latent without a prior.
         """
         if num_samples < 1 or horizon < 1:
             raise UsageError(
@@ -217,7 +218,7 @@ class WorldModel(nn.Module):
             (B,) float64; 0 is what a model that knows nothing says.
 
         Raises:
-            UsageError: Wrong shapes or numbers, or a sparse latent: it has no prior.
+            UsageError: Wrong shapes or numbers, or a sparse latent without a prior.
         """
         self.check_prior()
         return log_prob(self, self._state(context), self._state(future), num_samples=num_samples, seed=seed)
@@ -255,7 +256,8 @@ class WorldModel(nn.Module):
             `Surprise`: frame numbers (n,) and nats (n,).
 
         Raises:
-            UsageError: A video of another shape or shorter than a context and its future, or a sparse latent.
+            UsageError: A video of another shape or shorter than a context and its future, or a sparse latent without
+                a prior.
         """
         self.check_prior()
         length = clip_frames or self.clip_frames
@@ -340,33 +342,41 @@ class WorldModel(nn.Module):
         """Posterior q(r | context, future) and prior p(r | context) for states (..., D).
 
         Raises:
-            UsageError: No latent, or a sparse one.
+            UsageError: No latent, or one without a prior.
         """
-        latent = self._variational()
-        if latent is None:
+        prior = self._prior(context)
+        if prior is None:
             raise UsageError("this model has no latent: it was trained with model.latent null.")
-        return latent.posterior(context, future), latent.prior(context)
+        if isinstance(self.latent, SparseGate):
+            return self.latent.gates(context, future).widened(VALUE_WIDTH), prior
+        assert self.latent is not None  # it has a prior; for the type checker
+        return self.latent.posterior(context, future), prior
 
     def check_prior(self) -> None:
         """Refuse to foresee with a latent that cannot.
 
         Raises:
-            UsageError: The latent is sparse: it has no prior.
+            UsageError: The latent is sparse and has no prior.
         """
-        self._variational()
-
-    def _variational(self) -> GaussianLatent | CodebookLatent | None:
-        if isinstance(self.latent, SparseGate):
+        if self.latent is not None and self.latent.prior_net is None:
             raise UsageError(
                 "this model's latent is sparse and has no prior, so r cannot be drawn without the future. Ask embed or "
-                "infer_latent, or train with model.latent.class_path=videossl.models.GaussianLatent."
+                "infer_latent, or fit a prior: videossl refit-prior."
             )
-        return self.latent
+
+    @property
+    def foresees(self) -> bool:
+        """Whether it can say what may follow: it has a transition, and r can be drawn, or is not needed."""
+        return self.editor is not None and (self.latent is None or self.latent.prior_net is not None)
 
     def _prior(self, state: Tensor) -> Distribution | None:
         """p(r | state); None for a deterministic model."""
-        latent = self._variational()
-        return latent.prior(state) if latent is not None else None
+        self.check_prior()
+        net = self.latent.prior_net if self.latent is not None else None
+        if net is None:
+            return None
+        distribution: Distribution = net(state)
+        return distribution
 
     def transition(self, state: Tensor, latent: Tensor | None) -> Tensor:
         """One step: states (..., D) of unit norm and r (..., R) or None -> next states (..., D) of unit norm."""
@@ -405,4 +415,5 @@ def _gaussian(distribution: Distribution) -> DiagonalGaussian:
     """The Gaussian of the same mean and variance."""
     if isinstance(distribution, DiagonalGaussian):
         return distribution
-    return DiagonalGaussian(distribution.mean, distribution.variance.log())
+    # Of gates that are surely shut nothing is left to vary.
+    return DiagonalGaussian(distribution.mean, distribution.variance.clamp(min=SMALLEST_VARIANCE).log())

@@ -16,6 +16,7 @@ from videossl.transition.diagonal_gaussian import DiagonalGaussian
 from videossl.transition.distributions import expected_open_gates, gate_sample, gaussian_sample, kl_per_dimension
 from videossl.transition.precision import at_least_float32
 from videossl.transition.protocols import Distribution, Gaussian, SparseLatent, VariationalLatent
+from videossl.transition.sparse import VALUE_WIDTH
 
 
 class Inferred(NamedTuple):
@@ -123,6 +124,8 @@ def infer_sparse(
 ) -> Inferred:
     """r = gate * value with gates drawn straight through; it costs the expected number of open gates.
 
+    Where the latent has a prior (`prior_net`), that learns r by its likelihood; term `prior_nats`.
+
     Args:
         latent: Gates and values.
         contexts: (P, B, D), states of every pair's anchor.
@@ -136,7 +139,14 @@ def infer_sparse(
     drawn = gate_sample(gates.logits, noise=noise, generator=generator) * at_least_float32(gates.values)
     open_gates = mean_along(1, expected_open_gates(gates.logits), present)  # (P,)
     measured = open_gates.detach()
-    return Inferred(drawn, open_gates, measured, {"open_gates": measured.mean(), "open_gates_per_pair": measured})
+    terms = {"open_gates": measured.mean(), "open_gates_per_pair": measured}
+    prior_net = getattr(latent, "prior_net", None)
+    if prior_net is None:
+        return Inferred(drawn, open_gates, measured, terms)
+    # The prior learns what was inferred, and nothing learns from the prior: r costs its open gates, as published.
+    wide = drawn.detach() + VALUE_WIDTH * (drawn.detach() != 0) * torch.empty_like(drawn).normal_(generator=generator)
+    nats = mean_along(1, -prior_net(contexts.detach()).log_prob(wide), present).mean()
+    return Inferred(drawn, open_gates, measured, terms | {"prior_nats": nats.detach()}, nats)
 
 
 def _check_noise(noise: Tensor | None, like: Tensor) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from videossl.data import Augment, MultiCrop
-from videossl.models import SparseGate, WorldModel
+from videossl.models import WorldModel
 from videossl.training.embedded_pairs import embedded_pairs
 from videossl.types import ViewBatch
 
@@ -23,7 +23,7 @@ def fit_concentration(model: WorldModel, augment: Augment | MultiCrop, batches: 
         augment: Of the training; views are resized only.
         batches: Held-out views, if there are; the first 8 batches are used.
     """
-    if isinstance(model.latent, SparseGate):
+    if model.latent is not None and not model.foresees:
         return
     pairs = embedded_pairs(model, augment, islice(batches, ENOUGH_BATCHES))
     if len(pairs.contexts):

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple, cast
 
 from videossl.data import Augment, MultiCrop, VideoViews
 from videossl.errors import UsageError
-from videossl.models import CodebookLatent, GaussianLatent, WorldModel
+from videossl.models import SparseGate, WorldModel
 from videossl.training.embedded_pairs import embedded_pairs
 from videossl.training.loaders import view_batches
 from videossl.training.prior_fit import FEWEST_VIDEOS, FittedLatent, PriorFit, fit_prior
 from videossl.training.refit_settings import PriorRefit
-from videossl.training.suited_prior import suited_prior
+from videossl.training.suited_prior import SparseFit, suited_prior
 
 
 class Refit(NamedTuple):
@@ -61,16 +61,18 @@ def refit_prior(
     numbers = list(_different_clips(views, settings, seed))
     batches = view_batches(views, batch_size=batch_size, numbers=numbers, num_workers=num_workers)
     pairs = embedded_pairs(model, augment, batches)
-    latent = cast("FittedLatent", model.latent)
+    latent = SparseFit(model.latent) if isinstance(model.latent, SparseGate) else model.latent
+    assert latent is not None  # it has been looked at; for the type checker
     settings = replace(settings, prior=prior)
-    fit = fit_prior(latent, pairs.contexts, pairs.futures, settings, videos=pairs.videos, seed=seed)
+    fit = fit_prior(
+        cast("FittedLatent", latent), pairs.contexts, pairs.futures, settings, videos=pairs.videos, seed=seed
+    )
     return Refit(fit, named if fit.is_better else None)
 
 
 def can_refit(model: WorldModel, views: VideoViews) -> bool:
     """Whether there is a prior, what to fit it to, and enough of it."""
-    has_prior = isinstance(model.latent, GaussianLatent | CodebookLatent)
-    return has_prior and views.planner.num_views > 1 and len(views) >= FEWEST_VIDEOS
+    return model.latent is not None and views.planner.num_views > 1 and len(views) >= FEWEST_VIDEOS
 
 
 def _different_clips(views: VideoViews, settings: PriorRefit, seed: int) -> Iterator[int]:

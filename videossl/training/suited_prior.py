@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from videossl.errors import UsageError
-from videossl.models import CodebookLatent, GaussianLatent, GaussianPrior, MixturePrior
+from videossl.models import CodebookLatent, GatePrior, GaussianLatent, GaussianPrior, MixturePrior, SparseGate
+from videossl.transition import GateMixture
+from videossl.transition.sparse import VALUE_WIDTH
 
 Made = Callable[[int, int], nn.Module]
 
@@ -17,7 +19,8 @@ def suited_prior(
     """Choose the prior to fit.
 
     A Gaussian latent gets a `MixturePrior` where it was trained with one Gaussian (several futures are several modes);
-    trained with another prior, that one goes on. Codes have a prior of every form there is, which goes on.
+    trained with another prior, that one goes on. A sparse latent without a prior gets a `GatePrior`. Codes have a prior
+    of every form there is, which goes on.
 
     Args:
         latent: Of the model.
@@ -34,11 +37,38 @@ def suited_prior(
         if asked is not None:
             raise UsageError("a CodebookLatent has a probability for every code as its prior. Leave refit.prior out.")
         return None, None
-    if not isinstance(latent, GaussianLatent):
+    if not isinstance(latent, GaussianLatent | SparseGate):
         kind = "no latent" if latent is None else f"a {type(latent).__name__}"
         raise UsageError(f"this model has {kind}: there is no prior to fit.")
     if asked is not None:
         return asked, named
+    if isinstance(latent, SparseGate) and latent.prior_net is None:
+        return GatePrior, {"class_path": "videossl.models.GatePrior", "init_args": {}}
     if type(latent.prior_net) is not GaussianPrior:
         return None, None
     return MixturePrior, {"class_path": "videossl.models.MixturePrior", "init_args": {}}
+
+
+class SparseFit:
+    """A sparse latent as what a prior is fitted to: what is inferred, widened to have a density.
+
+    Args:
+        latent: Its prior is set.
+    """
+
+    def __init__(self, latent: SparseGate) -> None:
+        self.latent = latent
+        self.latent_dim = latent.latent_dim
+
+    @property
+    def prior_net(self) -> nn.Module | None:
+        """The prior of the latent."""
+        return self.latent.prior_net
+
+    @prior_net.setter
+    def prior_net(self, prior: nn.Module | None) -> None:
+        self.latent.prior_net = prior
+
+    def posterior(self, context: Tensor, future: Tensor) -> GateMixture:
+        """Gates and values given context and future; both (..., D) of unit norm."""
+        return self.latent.gates(context, future).widened(VALUE_WIDTH)

@@ -12,6 +12,7 @@ from videossl.transition.distributions import (
 from videossl.transition.editors import AdditiveEditor, LowRankEditor, MLPEditor
 from videossl.transition.flow_matching_prior import FlowMatchingPrior
 from videossl.transition.flow_prior import FlowPrior
+from videossl.transition.gate_prior import GateMixture, GatePrior
 from videossl.transition.gaussian import GaussianLatent
 from videossl.transition.gaussian_prior import GaussianPrior, StandardNormalPrior
 from videossl.transition.mixture_prior import GaussianMixture, MixturePrior
@@ -38,6 +39,8 @@ __all__ = [
     "Editor",
     "FlowMatchingPrior",
     "FlowPrior",
+    "GateMixture",
+    "GatePrior",
     "Gated",
     "Gates",
     "Gaussian",

@@ -104,7 +104,7 @@ class VariationalLatent(Protocol):
 class SparseLatent(Protocol):
     """A latent r most of whose coordinates are zero (AdaSSL-S): what r costs is the expected number of open gates.
 
-    It has no prior: without the future there is no r.
+    A prior is no part of it: `SparseGate` may have one, which learns beside it.
     """
 
     def gates(self, context: Tensor, future: Tensor) -> Gated:
