@@ -17,7 +17,7 @@ from videossl.cli.embeddings import extract
 from videossl.cli.export import export
 from videossl.cli.pretraining import pretrain, refit_prior
 from videossl.cli.scores import evaluate, report
-from videossl.cli.tables import duplicates, events, probe
+from videossl.cli.tables import duplicates, events, probe, search
 from videossl.cli.world import world
 from videossl.data.sources import absolute_videos
 from videossl.errors import UsageError, WorkError
@@ -32,6 +32,7 @@ VERBS: dict[str, tuple[Callable[..., int | None], str]] = {
     "extract": (extract, "write embeddings of videos as Parquet"),
     "export": (export, "write the encoder as ONNX, TorchScript or pt2, checked against the model"),
     "probe": (probe, "say what can be read from embeddings"),
+    "search": (search, "find the frames that are most like a video, a picture or another frame"),
     "events": (events, "find where something else begins, from embeddings"),
     "duplicates": (duplicates, "find videos that show the same, from embeddings"),
     "report": (report, "make one HTML page of a run"),

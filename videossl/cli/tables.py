@@ -1,8 +1,9 @@
-"""Verbs that use a table of embeddings: `probe`, `events` and `duplicates`."""
+"""Verbs that use a table of embeddings: `probe`, `search`, `events` and `duplicates`."""
 
 from pathlib import Path
 from typing import Literal
 
+from videossl.data.sources import VideoSet
 from videossl.loading import usable
 
 
@@ -105,3 +106,60 @@ def duplicates(*, embeddings: Path, threshold: float = 0.95, min_seconds: float 
     from videossl.tables import duplicates_of
 
     print(duplicates_of(embeddings, threshold=threshold, min_seconds=min_seconds, out=out))
+
+
+def search(
+    *,
+    embeddings: Path,
+    query: Path | None = None,
+    query_video: str | None = None,
+    query_frame: int | None = None,
+    seconds: float | None = None,
+    run: str | None = None,
+    videos: str | VideoSet | list[str | VideoSet] | None = None,
+    number: int = 20,
+    apart_seconds: float = 1.0,
+    index: Literal["exact", "lancedb"] = "exact",
+    out: Path | None = None,
+    overwrite: bool = False,
+    device: str = "cpu",
+) -> None:
+    """Find the frames that are most like a video, a picture, or a frame that has been extracted.
+
+    A video or picture is embedded by the model that made the table, as the table says; another model is refused. Prints
+    what is nearest by cosine, with time stamps; with --out also a contact sheet as PNG and HTML, and a list as CSV.
+
+    Args:
+        embeddings: Folder that `videossl extract` wrote.
+        query: Video or picture (jpg, png).
+        query_video: Name of a video in the table, instead of a file. No model is needed then.
+        query_frame: The row of that video at this frame, or the last before it; its first if it is not given.
+        seconds: Only this time of the query video; of all its rows the nearest if it is not given.
+        run: The model: run directory, weights folder or hub id. Where the table says if it is not given.
+        videos: Where the videos are, for the pictures. Where they were when they were extracted if it is not given.
+        number: How many frames are found.
+        apart_seconds: Two of the same video are so far apart at least.
+        index: "exact" compares with every row; "lancedb" makes an approximate index once, for many millions of rows.
+        out: Folder for contact.png, contact.html and hits.csv.
+        overwrite: Replace what an earlier search wrote there.
+        device: Where the model runs: "cpu", "cuda", "mps".
+    """
+    from videossl.search import search as search_table
+
+    print(
+        search_table(
+            embeddings,
+            query=query,
+            query_video=query_video,
+            query_frame=query_frame,
+            seconds=seconds,
+            run=run,
+            videos=videos,
+            number=number,
+            apart_seconds=apart_seconds,
+            index=index,
+            out=out,
+            overwrite=overwrite,
+            device=usable(device),
+        )
+    )

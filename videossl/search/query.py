@@ -1,0 +1,139 @@
+"""What is searched for: a video, a picture or a row of the table, as vectors like those of the table."""
+
+import contextlib
+import io
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videossl.data.media import Media
+from videossl.data.sources import VideoSet
+from videossl.errors import UsageError
+from videossl.extraction import extract_run
+from videossl.loading import find_model_files
+from videossl.search.pictures import PICTURE_SUFFIXES
+from videossl.tables import EmbeddingTable
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """What is searched for.
+
+    Attributes:
+        name: In words.
+        vectors: (Q, E) float32.
+        frames: (Q,) number of the frame at which each stands.
+        seconds: (Q,) the same as a time.
+        media: Where its pictures lie, None if nobody knows.
+        row: Video and second, if it is a row of the table.
+    """
+
+    name: str
+    vectors: NDArray[np.float32]
+    frames: NDArray[np.int64]
+    seconds: NDArray[np.float64]
+    media: Media | None
+    row: tuple[str, float] | None = None
+
+
+def query_of_row(table: EmbeddingTable, video: str, frame: int | None) -> Query:
+    """A row of the table itself: no model is needed.
+
+    Args:
+        table: The table.
+        video: Name of a video in it.
+        frame: The row is the last that stands at this frame or before; None: the first of the video.
+
+    Raises:
+        UsageError: There is no such video in the table.
+    """
+    found = []
+    for batch in table.batches():
+        of_video = np.flatnonzero((batch.columns["video"] == video).to_numpy())
+        if len(of_video):
+            found.append(batch.among(of_video))
+    if not found:
+        raise UsageError(f"{table.path} has no video {video}. Its names are in the column `video`.")
+    frames = np.concatenate([rows.columns["frame"].to_numpy(np.int64) for rows in found])
+    seconds = np.concatenate([rows.columns["seconds"].to_numpy(np.float64) for rows in found])
+    vectors = np.concatenate([rows.vectors for rows in found])
+    before = np.where(frames <= frames.min() if frame is None else frames <= frame, frames, -1)
+    place = int(before.argmax())
+    if before[place] < 0:
+        raise UsageError(f"{video} has no row at frame {frame} or before. Its first is at {frames.min()}.")
+    chosen = slice(place, place + 1)
+    name = f"{video} at {seconds[place]:.2f} s"
+    return Query(name, vectors[chosen], frames[chosen], seconds[chosen], None, (video, float(seconds[place])))
+
+
+def query_of_file(table: EmbeddingTable, path: Path, run: str | None, *, seconds: float | None, device: str) -> Query:
+    """A video or picture, embedded by the model of the table as the videos of the table were.
+
+    A picture is a video of one frame: it is repeated to the length of a clip.
+
+    Args:
+        table: The table.
+        path: mp4, png, ...
+        run: The model; None: where the table says it was.
+        seconds: Only the row that is nearest to this time; None: all rows of the video.
+        device: Where the model runs.
+
+    Raises:
+        UsageError: No such file, or a model that is not the table's.
+        WorkError: The file cannot be read.
+    """
+    if not path.is_file():
+        raise UsageError(f"no such query: {path}. Give a video, or a picture (jpg, png).")
+    model = _model(table, run)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        videos = VideoSet(str(path))
+        if path.suffix.lower() in PICTURE_SUFFIXES:
+            (folder / "picture").mkdir()
+            shutil.copyfile(path, folder / "picture" / f"0{path.suffix.lower()}")
+            videos = VideoSet(str(folder / "picture"), frames_per_second=1.0)
+        with contextlib.redirect_stdout(io.StringIO()):  # of the extraction only what goes wrong is news
+            extract_run(model, videos=videos, out=folder / "e", device=device, **_settings(table.about))
+        rows = EmbeddingTable(folder / "e").read()
+    times = rows.columns["seconds"].to_numpy(np.float64)
+    if seconds is not None:
+        rows = rows.among(np.array([np.abs(times - seconds).argmin()]))
+    frames = rows.columns["frame"].to_numpy(np.int64)
+    media = None if path.suffix.lower() in PICTURE_SUFFIXES else Media(str(path.resolve()))
+    return Query(path.name, rows.vectors, frames, rows.columns["seconds"].to_numpy(np.float64), media)
+
+
+def _model(table: EmbeddingTable, run: str | None) -> str:
+    wanted = table.about.get("weights_sha256")
+    if wanted is None:
+        raise UsageError(
+            f"{table.path} does not say which model made it, so nothing can be embedded like its rows. Search by a row "
+            "of it: --query_video and --query_frame."
+        )
+    model = run if run is not None else str(table.about.get("run", ""))
+    if not model:
+        raise UsageError(f"{table.path} does not say where its model is. Give --run.")
+    found = find_model_files(model).weights_sha256()
+    if found != wanted:
+        raise UsageError(
+            f"{model} is not the model that made {table.path}: its weights have the hash {found[:12]}, those of the "
+            f"table {wanted[:12]}. Vectors of different models cannot be compared: give --run the model of the table, "
+            "or extract anew."
+        )
+    return model
+
+
+def _settings(about: dict[str, Any]) -> dict[str, Any]:
+    """How the videos of the table were cut, as options of an extraction."""
+    names = ("level", "frame_size", "clip_frames", "step_frames", "frame_stride", "target_fps", "precision")
+    settings = {name: about[name] for name in names if about.get(name) is not None}
+    over_clips = re.search(r"then (\w+) over the clips", str(about.get("pooling", "")))
+    if over_clips and about.get("level") == "video":
+        settings["video_pooling"] = over_clips[1]
+    return settings
