@@ -77,7 +77,7 @@ def test_every_block_runs_as_it_stands_there(folder):
     (sql,) = [found for block, found in said.items() if "duckdb.sql" in block]
     assert "stays_alike" in sql
     (lance,) = [found for block, found in said.items() if "lancedb.connect" in block]
-    assert "'video': '000012.mp4'" in lance.split("}")[0]
+    assert "'video': 'videos/000012.mp4'" in lance.split("}")[0]
 
 
 def test_the_readme_leads_to_the_page():

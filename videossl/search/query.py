@@ -17,6 +17,7 @@ from videossl.data.sources import VideoSet
 from videossl.errors import UsageError
 from videossl.extraction import extract_run
 from videossl.loading import find_model_files
+from videossl.path_ends import rows_by_path_end
 from videossl.search.pictures import PICTURE_SUFFIXES
 from videossl.tables import EmbeddingTable
 
@@ -47,19 +48,25 @@ def query_of_row(table: EmbeddingTable, video: str, frame: int | None) -> Query:
 
     Args:
         table: The table.
-        video: Name of a video in it.
+        video: Name of a video in it, or the end of one by which it is known.
         frame: The row is the last that stands at this frame or before; None: the first of the video.
 
     Raises:
-        UsageError: There is no such video in the table.
+        UsageError: There is no such video in the table, or more than one.
     """
+    names = table.video_names()
+    row = rows_by_path_end(names, [video])[0]
+    if row is None:
+        raise UsageError(
+            f"{table.path} has no video {video}, or several of that name. Give it as in the column `video`: "
+            f"{', '.join(names[:3])}, ..."
+        )
+    video = names[row]
     found = []
     for batch in table.batches():
         of_video = np.flatnonzero((batch.columns["video"] == video).to_numpy())
         if len(of_video):
             found.append(batch.among(of_video))
-    if not found:
-        raise UsageError(f"{table.path} has no video {video}. Its names are in the column `video`.")
     frames = np.concatenate([rows.columns["frame"].to_numpy(np.int64) for rows in found])
     seconds = np.concatenate([rows.columns["seconds"].to_numpy(np.float64) for rows in found])
     vectors = np.concatenate([rows.vectors for rows in found])

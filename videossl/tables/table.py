@@ -118,6 +118,15 @@ class EmbeddingTable:
                 vectors = _vectors(batch.column(VECTOR), self.width, file)
                 yield Rows(batch.drop_columns([VECTOR]).to_pandas(), vectors)
 
+    def video_names(self) -> list[str]:
+        """The videos in order of their names; no vector is read."""
+        import pyarrow.parquet as pq
+
+        names = set[str]()
+        for file in self.files:
+            names.update(pq.read_table(file, columns=["video"])["video"].unique().to_pylist())
+        return sorted(names)
+
     def read(self) -> Rows:
         """All rows in memory, ordered by video and frame: 4 E bytes a row.
 
