@@ -94,7 +94,8 @@ class TranslatedView(Auxiliary):
 
     Futures are told apart by where things are, so a representation that is trained on them alone may not say what the
     things are. Moving by any distance, around the edges, leaves that alone; the pair has a head of its own and no
-    editor. The loss is InfoNCE in both directions, log of the number of clips at chance.
+    editor. The head is linear: what tells clips apart can then be read from the representation by a weighted sum. The
+    loss is InfoNCE in both directions, log of the number of clips at chance.
 
     Args:
         representation_dim: E.
@@ -103,7 +104,6 @@ class TranslatedView(Auxiliary):
         weight: Of the loss.
         share: Of the videos of a batch that are used, from the first view of each.
         temperature: tau.
-        hidden_dim: Width of the head's hidden layer.
         head_dim: Width of the space in which the clips are compared.
     """
 
@@ -115,10 +115,9 @@ class TranslatedView(Auxiliary):
         embedding_dim: int,
         clip_frames: int,
         *,
-        weight: float = 0.3,
+        weight: float = 0.5,
         share: float = 0.5,
         temperature: float = 0.1,
-        hidden_dim: int = 256,
         head_dim: int = 64,
     ) -> None:
         super().__init__()
@@ -126,7 +125,7 @@ class TranslatedView(Auxiliary):
         if not 0 < share <= 1 or not temperature > 0:
             raise UsageError(f"expected share within 0 and 1 and temperature above 0, got {share} and {temperature}.")
         self.weight, self.share, self.temperature = weight, share, temperature
-        self.head = mlp(representation_dim, hidden_dim, head_dim)
+        self.head = nn.Linear(representation_dim, head_dim)
 
     def forward(self, model: WorldModel, views: Tensor, representations: Tensor, embeddings: Tensor) -> Tensor:
         """See `Auxiliary`."""
