@@ -14,6 +14,7 @@ from videossl.data.decode.base import VideoError
 from videossl.data.decode.content import Content
 from videossl.data.decode.frame_numbers import FrameNumbers
 from videossl.data.decode.limits import FFMPEG_OPTIONS, check_pixels, refused_size
+from videossl.data.decode.recovery_point import recovers_exactly
 from videossl.data.decode.timeline import KeyFrame, PacketFacts
 from videossl.data.media import Media
 from videossl.data.stopwatch import timed
@@ -221,7 +222,8 @@ class AVFile:
             key: Where to begin.
             is_first: Whether it is the first key frame of the file.
             needed: Timestamps of the frames that are needed. Others that no frame is predicted from are not decoded,
-                and nothing behind the last needed packet is. None: all frames.
+                and nothing behind the last needed packet is; neither are frames that are shown before the key frame,
+                where it promises that those behind it come out exactly. None: all frames.
 
         Raises:
             FFmpegError: The data are damaged.
@@ -229,7 +231,8 @@ class AVFile:
         packets = self._packets_from(key, is_first=is_first)
         decoder, numbers = self._live()[1].codec_context, self._frame_numbers()
         missing = None if needed is None else set(needed)
-        for packet in packets:
+        skips_leading = False
+        for number, packet in enumerate(packets):
             if packet.is_corrupt:  # what is predicted from it comes out wrong, and not every decoder says so
                 break
             if numbers is not None and numbers.is_gap(bytes(packet)):  # no decoder says so
@@ -237,6 +240,10 @@ class AVFile:
             if missing is None:
                 yield from decoder.decode(packet)
                 continue
+            if number == 0 and self.codec == "h264" and packet.pts == key.pts:
+                skips_leading = recovers_exactly(bytes(packet), self.extradata)
+            if skips_leading and packet.pts is not None and packet.pts < key.pts:
+                continue  # predicted from frames before the key frame, which are not there: an error, if it was decoded
             skipped: Skipped = "DEFAULT" if packet.pts in missing else "NONREF"
             if skipped != self._skipped:
                 decoder.skip_frame = self._skipped = skipped

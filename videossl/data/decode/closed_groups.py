@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from videossl.data.decode.av_file import AVFile, ffmpeg_errors, reason
 from videossl.data.decode.base import VideoError
+from videossl.data.decode.nal_units import nal_units
 from videossl.data.decode.timeline import PacketFacts, from_packets
 from videossl.data.media import Media
 
@@ -87,17 +87,8 @@ def _is_idr(packet: Packet[VideoStream], codec: str, extradata: bytes | None) ->
     """Whether an H.264 or HEVC packet holds a picture that decoding can start at; others are believed."""
     if codec not in IDR:
         return True
-    shift, mask = (0, 0x1F) if codec == "h264" else (1, 0x3F)
-    units = _length_prefixed(bytes(packet), extradata, codec) if extradata and extradata[0] == 1 else None
-    return units is None or any(unit >> shift & mask in IDR[codec] for unit in units)
-
-
-def _length_prefixed(data: bytes, extradata: bytes, codec: str) -> Iterator[int]:
-    """First byte of every NAL unit; their lengths stand before them (ISO/IEC 14496-15)."""
-    where = 4 if codec == "h264" else 21
-    num_bytes = (extradata[where] & 3) + 1 if len(extradata) > where else 4
-    at = 0
-    while at + num_bytes < len(data):
-        length = int.from_bytes(data[at : at + num_bytes], "big")
-        yield data[at + num_bytes]
-        at += num_bytes + length
+    shift, mask, length_at = (0, 0x1F, 4) if codec == "h264" else (1, 0x3F, 21)
+    if not extradata or extradata[0] != 1:
+        return True
+    units = nal_units(bytes(packet), extradata, length_at=length_at)
+    return any(unit[0] >> shift & mask in IDR[codec] for unit in units)

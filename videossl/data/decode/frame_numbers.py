@@ -4,13 +4,10 @@ Syntax: ITU-T H.264, 7.3.2.1 (sequence parameter set), 7.3.2.2 (picture paramete
 (`frame_num`).
 """
 
-import re
-from collections.abc import Iterator
+from videossl.data.decode.nal_units import Bits, nal_units
 
 SLICES, SEQUENCE_SET, PICTURE_SET = (1, 5), 7, 8  # types of NAL units
 INSTANT_REFRESH = 5
-START_CODE = re.compile(rb"\x00\x00\x01")
-HEADER_BYTES = 512  # of a unit: more than any set has, with all its scaling lists
 # Whose sequence parameter sets tell the format of chroma.
 HIGH_PROFILES = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
 
@@ -45,19 +42,19 @@ class FrameNumbers:
             return False
 
     def _is_gap(self, data: bytes) -> bool:
-        for unit in _units(data):
+        for unit in nal_units(data, None):
             importance, kind = unit[0] >> 5 & 3, unit[0] & 31
             if kind == SEQUENCE_SET:
-                self._read_sequence_set(_Bits(unit[1:]))
+                self._read_sequence_set(Bits(unit[1:]))
             elif kind == PICTURE_SET:
-                bits = _Bits(unit[1:])
+                bits = Bits(unit[1:])
                 picture_set = bits.unsigned()
                 self._sequence_of[picture_set] = bits.unsigned()
             elif kind in SLICES:
-                return self._is_gap_before(_Bits(unit[1:]), kind == INSTANT_REFRESH, importance > 0)
+                return self._is_gap_before(Bits(unit[1:]), kind == INSTANT_REFRESH, importance > 0)
         return False
 
-    def _is_gap_before(self, bits: "_Bits", is_refresh: bool, is_reference: bool) -> bool:
+    def _is_gap_before(self, bits: Bits, is_refresh: bool, is_reference: bool) -> bool:
         bits.unsigned()  # first_mb_in_slice
         bits.unsigned()  # slice_type
         sequence_set = self._sequence_of.get(bits.unsigned(), -1)
@@ -73,7 +70,7 @@ class FrameNumbers:
             return False
         return number not in (before, (before + 1) % (1 << num_bits))
 
-    def _read_sequence_set(self, bits: "_Bits") -> None:
+    def _read_sequence_set(self, bits: Bits) -> None:
         profile = bits.take(8)
         bits.take(16)  # constraints and level
         sequence_set = bits.unsigned()
@@ -101,53 +98,3 @@ class FrameNumbers:
         bits.unsigned()  # max_num_ref_frames
         self._num_bits[sequence_set] = None if bits.take(1) else num_bits
         self._has_planes[sequence_set] = has_planes
-
-
-def _units(data: bytes) -> Iterator[bytes]:
-    """The beginnings of the NAL units, without emulation prevention."""
-    starts = [found.end() for found in START_CODE.finditer(data)]
-    for start in starts:
-        unit = data[start : start + HEADER_BYTES]
-        following = unit.find(b"\x00\x00\x01")
-        unit = unit if following < 0 else unit[:following]
-        if unit:
-            yield unit.replace(b"\x00\x00\x03", b"\x00\x00")
-
-
-class _Bits:
-    """Bits of a NAL unit, from the first one on.
-
-    Raises:
-        IndexError: By all methods, where there are too few.
-    """
-
-    def __init__(self, data: bytes) -> None:
-        self._value = int.from_bytes(data)
-        self._left = 8 * len(data)
-
-    def take(self, num_bits: int) -> int:
-        """The next bits as a number."""
-        if num_bits > self._left:
-            raise IndexError("no bits left")
-        self._left -= num_bits
-        return self._value >> self._left & ((1 << num_bits) - 1)
-
-    def unsigned(self) -> int:
-        """Exp-Golomb code ue(v)."""
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-        return (1 << zeros) - 1 + self.take(zeros)
-
-    def signed(self) -> int:
-        """Exp-Golomb code se(v)."""
-        code = self.unsigned()
-        return (code + 1) // 2 if code % 2 else -(code // 2)
-
-    def skip_scaling_list(self, length: int) -> None:
-        """A scaling list of so many numbers (7.3.2.1.1.1)."""
-        last = following = 8
-        for _ in range(length):
-            if following:
-                following = (last + self.signed()) % 256
-            last = following or last

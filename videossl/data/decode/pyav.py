@@ -171,7 +171,8 @@ class PyAVReader(VideoReader):
     def _find_next(self, run: deque[int], pts: NDArray[np.int64], pictures: Pictures) -> None:
         """Decode the next frame of a run, and as many behind it as come out right."""
         key = self._timeline.key_before(run[0])
-        num_left, back, lean = len(run), 0, self._file.codec in SKIPPING_CODECS
+        num_left, back, can_skip = len(run), 0, self._file.codec in SKIPPING_CODECS
+        lean = can_skip
         while True:
             try:
                 self._forward(key, run, pts, pictures, lean=lean)
@@ -180,13 +181,14 @@ class PyAVReader(VideoReader):
                     raise
             if len(run) < num_left:
                 return
-            # This frame does not come out right from there: decode all frames, then start earlier, and ever earlier.
-            if not lean:
-                if key == 0:
-                    raise VideoError(self.media, f"damaged at or before frame {run[0]}.")
-                back = max(1, 2 * back)
-                key = max(0, key - back)
-            lean = False
+            # This frame does not come out right from there: decode all frames, or start earlier, and ever earlier.
+            if lean and (back == 0 or key == 0):
+                lean = False
+                continue
+            if key == 0:
+                raise VideoError(self.media, f"damaged at or before frame {run[0]}.")
+            back = max(1, 2 * back)
+            key, lean = max(0, key - back), can_skip
 
     def _forward(self, key: int, run: deque[int], pts: NDArray[np.int64], pictures: Pictures, *, lean: bool) -> None:
         """Take the frames at the front of a run as they come, until one is missing."""
