@@ -25,6 +25,10 @@ CONFIGS = {
     "dinov3": lambda: transformers.DINOv3ViTConfig(
         **SIZES, patch_size=8, image_size=32, intermediate_size=48, num_register_tokens=3
     ),
+    "dinov2_registers": lambda: transformers.Dinov2WithRegistersConfig(
+        **SIZES, patch_size=8, image_size=32, mlp_ratio=2, num_register_tokens=2
+    ),
+    "siglip": lambda: transformers.SiglipVisionConfig(**SIZES, patch_size=8, image_size=32, intermediate_size=48),
     "vit": lambda: transformers.ViTConfig(**SIZES, patch_size=8, image_size=32, intermediate_size=48),
 }  # fmt: skip
 

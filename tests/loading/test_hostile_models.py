@@ -116,9 +116,14 @@ def test_a_config_that_names_a_class_of_elsewhere_is_refused(run, place, path):
 
 
 @pytest.mark.parametrize("place", ["encoder", "projector", "latent", "editor"])
-@pytest.mark.parametrize("text", ["os.system", "subprocess.Popen", "this.py", "/etc/passwd", "../other.yaml"])
+@pytest.mark.parametrize(
+    "text", ["os.system", "subprocess.Popen", "Identity", "this.py", "/etc/passwd", "../other.yaml"]
+)
 def test_neither_is_it_called_by_its_name_alone(run, place, text):
-    with pytest.raises(UsageError, match="refused, because a config from elsewhere could run anything"):
+    says = (
+        "cannot be used|could run anything" if text == "Identity" else "refused, because a config from elsewhere could"
+    )
+    with pytest.raises(UsageError, match=says):
         videossl.load(with_model(run, **{place: text}))
 
 
@@ -153,10 +158,14 @@ def test_a_config_that_points_to_another_file_does_not_get_around_it(run, tmp_pa
 
 def test_the_reader_of_a_config_is_checked_too(run):
     config = deepcopy(CONFIG)
-    config["data"]["reader"] = "subprocess.Popen"
-    (run / "config.yaml").write_text(yaml.safe_dump(config))
-    with pytest.raises(UsageError, match=r"names `subprocess.Popen` as data.reader"):
-        load_data_settings(run)
+    for name, value in (
+        ("reader", "subprocess.Popen"),
+        *((n, {"class_path": "subprocess.Popen"}) for n in config["data"]),
+    ):
+        changed = config | {"data": config["data"] | {name: value}}
+        (run / "config.yaml").write_text(yaml.safe_dump(changed))
+        with pytest.raises(UsageError, match=rf"names `subprocess.Popen` as data.{name}"):
+            load_data_settings(run)
 
 
 OWN_ENCODER = """

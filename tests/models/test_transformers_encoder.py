@@ -10,7 +10,7 @@ import pytest
 import torch
 import transformers
 from einops import rearrange
-from tiny_transformers import CONFIGS, NORMALISATION, write_tiny
+from tiny_transformers import CONFIGS, NORMALISATION, SIZES, write_tiny
 
 from videossl.errors import UsageError
 from videossl.models import IdentityProjector, MLPProjector, TransformersEncoder, WorldModel
@@ -18,7 +18,7 @@ from videossl.objectives.ema import Teacher
 from videossl.training.optimizer import parameter_groups
 
 VIDEO = ["vjepa2", "videomae", "timesformer", "vivit"]
-IMAGE = ["dinov2", "dinov3", "vit"]
+IMAGE = ["dinov2", "dinov2_registers", "dinov3", "siglip", "vit"]
 FIXED_LENGTH = ["videomae", "timesformer", "vivit"]
 
 
@@ -329,6 +329,25 @@ def test_what_cannot_be_an_encoder_is_said_in_one_line(folders, tmp_path, make, 
     with pytest.raises(UsageError, match=says) as error:
         TransformersEncoder(str(make(folders, tmp_path / "new")))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        (
+            transformers.SwinConfig(image_size=32, patch_size=4, embed_dim=8, depths=[1, 1], num_heads=[2, 2]),
+            "cannot be an enc|token",
+        ),
+        (transformers.ViTMAEConfig(**SIZES, patch_size=8, image_size=32, intermediate_size=48), "a token for each"),
+        (transformers.BertConfig(**SIZES, intermediate_size=48, vocab_size=50), "is no vision transformer"),
+    ],
+    ids=["merges patches", "drops patches", "reads text"],
+)
+def test_a_model_without_a_token_for_every_patch_is_refused_when_it_is_made(tmp_path, config, says):
+    transformers.AutoModel.from_config(config).save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(NORMALISATION))
+    with pytest.raises(UsageError, match=says):
+        TransformersEncoder(str(tmp_path))
 
 
 def test_a_pickle_is_not_read(folders, tmp_path):

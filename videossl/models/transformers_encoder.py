@@ -99,8 +99,7 @@ class TransformersEncoder(Encoder):
             self.register_buffer(f"{BACKBONE}_sha256", torch.tensor(list(self._sha256()), dtype=torch.uint8))
             self.register_state_dict_post_hook(_leave_out_backbone)  # type: ignore[no-untyped-call]
             self.register_load_state_dict_pre_hook(_keep_backbone)  # type: ignore[no-untyped-call]
-        else:
-            self._train_what_tokens_depend_on()
+        self._try_out()
         self.train(self.training)
 
     def forward(self, clips: Tensor) -> Tensor:
@@ -156,8 +155,7 @@ class TransformersEncoder(Encoder):
         device = next(self.backbone.parameters()).device
         self.backbone = self._made()
         self.backbone.to(device)
-        if not self.freeze:
-            self._train_what_tokens_depend_on()
+        self._try_out()
         self.train(self.training)
 
     def parts_to_share(self, folder: Path) -> dict[str, Any]:
@@ -218,17 +216,30 @@ class TransformersEncoder(Encoder):
             raise UsageError(f"the weights of {self.path} cannot be used: {reason}") from error
         return backbone, sorted({*found["missing_keys"], *map(str, found["mismatched_keys"])})
 
-    def _train_what_tokens_depend_on(self) -> None:
-        """No gradients for weights that get none: data parallel training would wait for them."""
+    def _try_out(self) -> None:
+        """Refuse a model that gives no token for every patch; no gradients for weights that no token depends on.
+
+        Data parallel training would wait for these.
+        """
+        if self.freeze and self.layout is not None:
+            return
+        training = self.training
         self.eval()
         side = self.frame_size or 2 * self.patch_size
         length = self.clip_frames if self.layout and not self.layout.any_length else self.tubelet_frames
         clips = self.pixel_mean.expand(1, length or 1, 3, side, side)
-        with torch.enable_grad():
-            self(clips).sum().backward()
-        for parameter in self.backbone.parameters():
-            parameter.requires_grad_(parameter.grad is not None)
-            parameter.grad = None
+        try:
+            with torch.set_grad_enabled(not self.freeze):
+                tokens = self(clips)
+        except (RuntimeError, TypeError, AttributeError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise UsageError(f"{self.path} ({self._config.model_type}) cannot be an encoder here: {reason}") from error
+        if not self.freeze:
+            tokens.sum().backward()
+            for parameter in self.backbone.parameters():
+                parameter.requires_grad_(parameter.grad is not None)
+                parameter.grad = None
+        self.train(training)
 
     def _sha256(self) -> bytes:
         """Of all weights of the backbone and their names."""
