@@ -194,6 +194,7 @@ def test_held_out_videos_are_shared_out_once(num_videos, world_size, sizes):
     [
         (MVInfoNCE(), {"free_nats": 0.1}, "training.free_nats is about the latent"),
         (MVInfoNCE(), {"inference_view": True}, "training.inference_view is about the latent"),
+        (MVInfoNCE(), {"rollout": True}, "training.rollout is about the transition"),
         (Prediction(), {}, "neither a regulariser nor a teacher collapses"),
     ],
 )
@@ -214,6 +215,13 @@ def test_settings_that_would_have_no_effect_or_a_bad_one_are_refused(objective, 
 def test_an_objective_that_does_not_fit_is_found_in_the_rehearsal(objective, message):
     with pytest.raises(UsageError, match=message):
         rehearse(pretraining(objective), num_views=2, batch_size=4)
+
+
+def test_a_rollout_is_asked_for_by_a_setting():
+    module = pretraining(MVInfoNCE(graph="forward"), edited=True, rollout=True)
+    assert module.objective.rollout
+    rehearse(module, num_views=3, batch_size=4)
+    assert not pretraining(MVInfoNCE(), edited=True).objective.rollout
 
 
 def test_a_rehearsal_leaves_no_trace():

@@ -87,10 +87,14 @@ def test_the_prior_of_codes_is_fitted_too() -> None:
 
 
 def test_a_gaussian_latent_gets_a_mixture_unless_it_was_trained_with_another_prior_or_another_is_asked_for() -> None:
-    assert suited_prior(latent(), None, None)[0] is MixturePrior
+    made, named = suited_prior(latent(), None, None)
+    assert made is not None
+    assert isinstance(made(D, R), MixturePrior)
+    assert named is not None
+    assert named["class_path"] == "videossl.models.MixturePrior"
     assert suited_prior(GaussianLatent(D, prior=FlowPrior), None, None) == (None, None)
-    named = {"class_path": "videossl.models.FlowPrior"}
-    assert suited_prior(latent(), FlowPrior, named) == (FlowPrior, named)
+    asked = {"class_path": "videossl.models.FlowPrior"}
+    assert suited_prior(latent(), FlowPrior, asked) == (FlowPrior, asked)
 
 
 def test_the_same_seed_fits_the_same_prior_and_leaves_the_draws_of_others_alone() -> None:

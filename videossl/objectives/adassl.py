@@ -16,6 +16,7 @@ from videossl.objectives.beta import Beta, FixedBeta
 from videossl.objectives.codes import infer_codes
 from videossl.objectives.contrast import unit
 from videossl.objectives.latent import Inferred, infer_sparse, infer_variational
+from videossl.objectives.rollout import over_steps, roll_out, single_steps
 from videossl.objectives.view_graph import ViewGraph, take
 from videossl.transition.precision import at_least_float32
 from videossl.transition.protocols import CodedLatent, Editor, Latent, SparseLatent, VariationalLatent
@@ -61,6 +62,9 @@ class AdaSSL(nn.Module):
             is at least `beta * R * free_nats`.
         kl_balance: Variational latents only: share of the gradient of the KL that goes to the prior, the rest goes to
             the posterior; the value stays (arXiv:2010.02193, which uses 0.8). None: both get the whole of theirs.
+        rollout: Predict later views by several steps of the editor, see `rollout.roll_out`: r is inferred and paid for
+            step by step, (0, 1), (1, 2), ..., and what stands here per pair is per step. Needs pairs forward in time;
+            with two views it changes nothing.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class AdaSSL(nn.Module):
         normalise: bool | None = None,
         free_nats: float = 0.0,
         kl_balance: float | None = None,
+        rollout: bool = False,
     ) -> None:
         super().__init__()
         _check(objective, latent, beta, free_nats, kl_balance)
@@ -82,6 +87,7 @@ class AdaSSL(nn.Module):
         self.normalise = not objective.reads_scale if normalise is None else normalise
         self.free_nats = free_nats
         self.kl_balance = kl_balance
+        self.rollout = rollout
 
     def forward(
         self,
@@ -112,17 +118,18 @@ class AdaSSL(nn.Module):
         """
         graph = self._graph(embeddings, inference)
         states = self._states(embeddings)
-        contexts = graph.anchors(states)  # (P, B, D)
+        steps = self._steps(graph, given.get("present"))
+        contexts = steps.anchors(states)  # (P, B, D)
         if self.latent is None or self.beta is None:
-            loss = self.objective(embeddings, self.editor(contexts, None), **given)
+            loss = self.objective(embeddings, self._predicted(states, contexts, None, graph), **given)
             return Loss(loss.total, {**loss.terms, "objective": loss.total.detach()})
 
-        weights = self.beta.weights(len(graph), contexts.dtype)
+        weights = self.beta.weights(len(steps), contexts.dtype)
         inferred = self._infer(
-            take(states, graph.anchor_views),
+            take(states, steps.anchor_views),
             contexts,
-            graph.targets(self._read_from(states, inference, given.get("targets"))),
-            graph,
+            steps.targets(self._read_from(states, inference, given.get("targets"))),
+            steps,
             noise,
             generator,
             given.get("present"),
@@ -130,7 +137,7 @@ class AdaSSL(nn.Module):
             embeddings,
             given.get("targets"),
         )
-        loss = self.objective(embeddings, self.editor(contexts, inferred.latent), **given)
+        loss = self.objective(embeddings, self._predicted(states, contexts, inferred.latent, graph), **given)
         penalty = (weights * inferred.charged).mean()
         terms = {
             "objective": loss.total.detach(),
@@ -144,6 +151,20 @@ class AdaSSL(nn.Module):
         if inferred.learned is not None:
             total = total + inferred.learned
         return Loss(total, {**loss.terms, **terms, **inferred.terms})
+
+    def _steps(self, graph: ViewGraph, present: Tensor | None) -> ViewGraph:
+        """The pairs that r is inferred for."""
+        if not self.rollout:
+            return graph
+        if present is not None:
+            raise UsageError("a rollout walks through all views, got some that are missing. Set rollout to false.")
+        return single_steps(graph)
+
+    def _predicted(self, states: Tensor, contexts: Tensor, latent: Tensor | None, graph: ViewGraph) -> Tensor:
+        """The predictions of all pairs of the graph, (P, B, D)."""
+        if not self.rollout:
+            return self.editor(contexts, latent)
+        return roll_out(self.editor, states, latent, graph, normalise=self.normalise)
 
     def _infer(
         self,
@@ -165,7 +186,7 @@ class AdaSSL(nn.Module):
             return infer_codes(
                 self.latent,
                 self.editor,
-                self.objective,
+                over_steps(self.objective, graph) if self.rollout else self.objective,
                 embeddings,
                 contexts,
                 futures,

@@ -90,6 +90,7 @@ class Pretraining(LightningModule):
                 normalise=True,  # as the world model does
                 free_nats=settings.free_nats,
                 kl_balance=settings.kl_balance,
+                rollout=settings.rollout,
             )
         self.auxiliaries = nn.ModuleList(auxiliaries)
         self.teacher: Teacher | None = None
@@ -198,6 +199,8 @@ def _check(model: WorldModel, objective: MultiViewObjective, settings: TrainingS
         raise UsageError(
             f"training.{asked[0]} is about the latent, and this model has none. Leave it out, or set model.latent."
         )
+    if settings.rollout and model.editor is None:
+        raise UsageError("training.rollout is about the transition, and this model has none. Set model.editor.")
     can_collapse = isinstance(objective, Prediction) and objective.regulariser is None
     if can_collapse and _teacher_decay(objective, settings) is None:
         raise UsageError(

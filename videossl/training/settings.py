@@ -22,6 +22,9 @@ class TrainingSettings:
             more pass of the encoder.
         free_nats: Nats of every coordinate of r and pair of views that cost nothing (free bits).
         kl_balance: Share of the gradient of the KL that goes to the prior, 0 to 1 (DreamerV2: 0.8); null: the plain KL.
+        rollout: Train the transition for several steps: later views are predicted from its own predictions of the views
+            between, with one r a step. Needs an objective with graph "forward", and views in order of time (for example
+            data.clips.num_views 3, mode future).
         encode_chunk: Videos per process that are encoded at a time: the exact gradient of the whole batch with the
             memory of a chunk, for one more forward pass of the encoder. null encodes the whole batch at once.
         teacher_decay: For objectives that can have a teacher: how slowly it follows the model at the start, 0 to 1;
@@ -50,6 +53,7 @@ class TrainingSettings:
     inference_view: bool = False
     free_nats: float = 0.0
     kl_balance: float | None = None
+    rollout: bool = False
     encode_chunk: int | None = None
     teacher_decay: float | None = None
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"

@@ -1,6 +1,7 @@
 """Which prior is fitted to which latent."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -46,7 +47,11 @@ def suited_prior(
         return GatePrior, {"class_path": "videossl.models.GatePrior", "init_args": {}}
     if type(latent.prior_net) is not GaussianPrior:
         return None, None
-    return MixturePrior, {"class_path": "videossl.models.MixturePrior", "init_args": {}}
+    # Dropout: on 5,400 contexts of digits .04 nats better on others than without (2.26 for 2.30; one Gaussian 2.71).
+    return partial(MixturePrior, dropout=0.2), {
+        "class_path": "videossl.models.MixturePrior",
+        "init_args": {"dropout": 0.2},
+    }
 
 
 class SparseFit:
