@@ -1,4 +1,9 @@
-"""Look into many videos at once, in processes of their own: a decoder that crashes or hangs costs one row, no more."""
+"""Look into many videos at once, in processes of their own: a decoder that crashes or hangs costs one row, no more.
+
+`isolation.Isolated` makes one call at a time and waits for its answer. An index looks into thousands of videos a
+second: here processes have their next video before they have answered for the last, and give signs of life during a
+long check.
+"""
 
 import faulthandler
 import multiprocessing
