@@ -54,7 +54,8 @@ def extract(
         dtype: Type of the numbers on disk; float16 at level token if it is not given, else float32.
         format: parquet; npy or safetensors, with a Parquet table of the rows beside them; or a Lance table.
         precision: Of the model's arithmetic.
-        compile: Compile the model with torch.compile, which takes a minute and then saves time.
+        compile: Compile the model with torch.compile: a minute at the start, worth it for hours of video on a GPU. On a
+            CPU it saves nothing; there, precision bfloat16 does where the processor has it.
         batch_size: Clips per pass of the encoder.
         num_workers: Processes that decode; one per core if it is not given.
         engine: "local": this machine. "ray": a Ray cluster (the one of the variable RAY_ADDRESS, or one started here),

@@ -1,6 +1,7 @@
 """Extract with the model of a run directory, on clips like those that it was trained on."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -144,28 +145,36 @@ def _rate(data: DataSettings, frame_stride: int | None, target_fps: float | None
 
 def _lines(done: Extracted, out: Path, settings: ExtractionSettings) -> list[str]:
     """What was done, for a reader."""
-    files = "1 file" if len(done.shards) == 1 else f"{len(done.shards)} files"
     lines = []
     if done.changed:
-        lines.append(f"{len(done.changed)} videos have changed, their rows were replaced: {_some(done.changed)}")
+        lines.append(f"of {_count(done.changed, 'changed ')} the rows were replaced: {_some(done.changed)}")
     if done.vanished:
+        are = "is" if len(done.vanished) == 1 else "are"
         lines.append(
-            f"{len(done.vanished)} videos are not among the videos any more, their rows were removed: "
+            f"of {_count(done.vanished)} that {are} not among the videos any more the rows were removed: "
             f"{_some(done.vanished)}"
         )
     if done.num_kept:
-        lines.append(f"{done.num_kept} videos had their rows already, {done.num_new} are new")
+        are = "is" if done.num_new == 1 else "are"
+        lines.append(f"{_count(done.num_kept)} had their rows already, {_count(done.num_new)} {are} new")
+    files = "1 file" if len(done.shards) == 1 else f"{len(done.shards)} files"
     lines.append(
         f"wrote {done.num_new_rows} rows (one per {settings.level}) of {done.width} numbers; "
         f"{done.num_rows} rows in {files}: {out}"
     )
     if done.num_filled:
+        are = "is" if done.num_filled == 1 else "are"
         clip = f"a clip of {settings.clip_frames} frames"
-        lines.append(f"{done.num_filled} videos are shorter than {clip}: their last frame was repeated")
+        lines.append(f"{_count(done.num_filled)} {are} shorter than {clip}: the last frame was repeated")
     lines += [f"could not read {failure.video}: {failure.cause}" for failure in done.failures[:NAMES_SHOWN]]
     if done.failures:
-        lines.append(f"{len(done.failures)} videos could not be read, or not whole: all are listed in {out / FAILURES}")
+        lines.append(f"{_count(done.failures)} could not be read, or not whole: all are listed in {out / FAILURES}")
     return lines
+
+
+def _count(videos: int | Sequence[object], kind: str = "") -> str:
+    number = videos if isinstance(videos, int) else len(videos)
+    return f"{number} {kind}{'video' if number == 1 else 'videos'}"
 
 
 def _some(names: tuple[str, ...]) -> str:
