@@ -1,6 +1,8 @@
 import csv
 import os
+import shutil
 import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -175,3 +177,26 @@ def test_a_decoder_that_crashes_costs_its_video_only(videos: Path, tmp_path: Pat
     ]
     assert set(table.video) == set(LENGTHS) - {"long/a.mp4"}
     assert "long/a.mp4" in (tmp_path / "_failures.csv").read_text()
+
+
+class Hanging(PyAVReader):
+    """Hangs in one video, and writes down how often it was asked for it."""
+
+    def read(self, frames: Sequence[int], *, size: int | None) -> np.ndarray:
+        if self.path.name == "b.mp4":
+            with (self.path.parent / "asked.txt").open("a") as file:
+                file.write("once\n")
+            time.sleep(60)
+        return super().read(frames, size=size)
+
+
+def test_a_decoder_that_hangs_is_waited_for_once(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Path(shutil.copytree(videos, tmp_path / "videos"))
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 1)  # one clip a piece
+    options = {"reader": Hanging, "isolate": True, "deadline_seconds": 1.0, "num_workers": 1}
+    done, table = extracted(own, tmp_path / "out", step_frames=2, **options)
+    assert set(table.video) == set(LENGTHS) - {"long/b.mp4"}
+    (failure,) = done.failures
+    assert failure.video == "long/b.mp4"
+    assert "hung" in failure.cause
+    assert (own / "long" / "asked.txt").read_text().count("once") == 1

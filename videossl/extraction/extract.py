@@ -83,7 +83,8 @@ def extract(
 
     What is written is written shard by shard, and a shard is there whole or not at all: killed at any moment, the same
     call goes on from the shards that are there. Rows of videos that have changed are removed and made anew; those of
-    videos that have vanished are removed. A video that could not be read at all is tried again every time.
+    videos that have vanished are removed. A video that could not be read at all is tried again every time, one of which
+    a part could not be read when it changes.
 
     Args:
         model: On `device`, in evaluation mode.

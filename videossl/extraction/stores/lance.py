@@ -142,7 +142,7 @@ class LanceShard(Shard):
             batches = pa.RecordBatchReader.from_batches(
                 file.schema, (file.get_batch(number) for number in range(file.num_record_batches))
             )
-            base.create_table(ROWS, schema=file.schema, exist_ok=True).add(batches)
+            _opened(base, ROWS, file.schema).add(batches)
         about = json.loads(self._schema.metadata[ABOUT_KEY])
         line = pa.table(
             {
@@ -151,7 +151,7 @@ class LanceShard(Shard):
                 "videos": [entries_to_json(entries)],
             }
         )
-        base.create_table(SHARDS, schema=line.schema, exist_ok=True).add(line)
+        _opened(base, SHARDS, line.schema).add(line)
         self._path.unlink()
 
     def discard(self) -> None:
@@ -169,3 +169,11 @@ class LanceShard(Shard):
             numbers = pa.array([self._number] * len(table), pa.int32())
             self._file.write_table(table.append_column(pa.field("shard", pa.int32()), numbers))
             self._held, self._held_bytes = [], 0
+
+
+def _opened(base: Any, name: str, schema: pa.Schema) -> Any:
+    """A table, made if it is not there."""
+    try:
+        return base.create_table(name, schema=schema, exist_ok=True)
+    except (OSError, RuntimeError, ValueError):  # another process makes it at this moment
+        return base.open_table(name)
