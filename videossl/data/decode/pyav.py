@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +47,8 @@ class PyAVReader(VideoReader):
     def __init__(self, video: Path | Media) -> None:
         super().__init__(video)
         self._converter: RGBConverter | None = None
+        self._counting: Iterator[VideoFrame] | None = None  # where frames can only be counted: the next ones
+        self._counted = 0  # how many came before them
         self._file = AVFile(self.media)
         try:
             self._file.open()
@@ -103,6 +104,7 @@ class PyAVReader(VideoReader):
     def close(self) -> None:
         """Give the file and the decoder back. May be called twice."""
         self._converter = None
+        self._counting = None
         self._file.close()
 
     def __del__(self) -> None:
@@ -144,11 +146,17 @@ class PyAVReader(VideoReader):
 
     def _count_to(self, pictures: Pictures) -> None:
         last = pictures.missing[-1]
-        for number, frame in enumerate(islice(self._file.frames(), last + 1)):
+        # A long video is read in pieces: behind the last one, go on from there instead of from the start.
+        if self._counting is None or pictures.missing[0] < self._counted:
+            self._counting, self._counted = self._file.frames(), 0
+        counting, self._counting = self._counting, None  # what raises is not gone on with
+        for number, frame in zip(range(self._counted, last + 1), counting, strict=False):
             if frame.is_corrupt:
                 raise VideoError(self.media, f"damaged at frame {number}.")
             pictures.put(number, frame)
+        self._counting, self._counted = counting, last + 1
         if pictures.missing:
+            self._counting = None
             raise VideoError(self.media, f"ends before frame {last}.")
 
     def _find(self, pts: NDArray[np.int64], pictures: Pictures) -> None:
