@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from videossl.errors import UsageError
+from videossl.evaluation.films import Film
 from videossl.evaluation.paths import PathClips
 from videossl.evaluation.trajectories import Trajectories
 from videossl.types import Failure
@@ -72,6 +73,7 @@ class HeldOut:
             the same video at other times. None: none.
         trajectories: True motion in `futures` and `branches`, frame by frame; None where it is not known.
         paths: All futures of several steps of some of the contexts; None where they are not known, or one step is all.
+        films: Stretches of some of the videos, for surprise over time; empty where a world makes the videos.
         probe: Clips with known truth, None where nothing is known.
         labels: (n,) int64 class of each context for the map of embeddings, -1 where unknown.
         label_name: What `labels` says, for example "digit class".
@@ -92,6 +94,7 @@ class HeldOut:
     decoys: Tensor | None = None
     trajectories: Trajectories | None = None
     paths: PathClips | None = None
+    films: tuple[Film, ...] = ()
     probe: ProbeClips | None = None
     labels: Tensor | None = None
     label_name: str = ""

@@ -19,6 +19,7 @@ def evaluate_run(
     twin: Path | None = None,
     num_contexts: int = 256,
     num_samples: int = 16,
+    decoder_steps: int = 300,
     seed: int = 0,
     device: str = "cpu",
 ) -> str:
@@ -29,6 +30,7 @@ def evaluate_run(
         twin: Run directory of its deterministic twin, trained on the same videos.
         num_contexts: Held-out contexts, at most.
         num_samples: K, sampled futures of each context.
+        decoder_steps: Training of a pixel decoder to look at the predictions, in steps of 64 clips; 0: none.
         seed: Of every draw.
         device: Where the models run.
 
@@ -39,8 +41,11 @@ def evaluate_run(
         UsageError: Not a finished run, a latent without a prior, a twin that was trained on other videos, K < 1, or too
             few held-out videos.
     """
-    if num_samples < 1:
-        raise UsageError(f"expected num_samples (K) of at least 1, got {num_samples}.")
+    if num_samples < 1 or decoder_steps < 0:
+        raise UsageError(
+            f"expected num_samples (K) of at least 1 and decoder_steps of at least 0, got {num_samples} and "
+            f"{decoder_steps}."
+        )
     directory = RunDirectory(run)
     model = load(run, device=device)
     model.check_prior()
@@ -64,7 +69,14 @@ def evaluate_run(
         deadline_seconds=settings.deadline_seconds,
     )
     metrics = evaluate(
-        model, twin_model, held_out, num_samples=num_samples, seed=seed, run=str(run), out=directory.evaluation
+        model,
+        twin_model,
+        held_out,
+        num_samples=num_samples,
+        seed=seed,
+        decoder_steps=decoder_steps,
+        run=str(run),
+        out=directory.evaluation,
     )
     return table(metrics)
 

@@ -116,6 +116,29 @@ class LikelihoodModel(Protocol):
         ...
 
 
+class Surprised(Protocol):
+    """Surprise over time."""
+
+    @property
+    def frames(self) -> Tensor:
+        """(n,) int64, the frame at which each surprising clip begins."""
+        ...
+
+    @property
+    def nats(self) -> Tensor:
+        """(n,)."""
+        ...
+
+
+@runtime_checkable
+class SurprisedModel(Protocol):
+    """A model that says how little it foresaw each clip of a video."""
+
+    def surprise(self, video: Tensor, /, *, clip_frames: int | None = None, shift: int | None = None) -> Surprised:
+        """Frames (T, C, H, W) uint8 of one video, at the pace of training."""
+        ...
+
+
 def device_of(model: FutureModel | SteerableModel) -> torch.device:
     """Where the model computes; the CPU for a model without weights."""
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))

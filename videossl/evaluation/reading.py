@@ -14,6 +14,7 @@ from videossl.data.decode.base import VideoError, VideoReader
 from videossl.data.index import Video, VideoIndex
 from videossl.data.isolated_reader import Readers
 from videossl.errors import UsageError
+from videossl.evaluation.films import MOST_FILMS, Film, paced_frames, shift_of
 from videossl.evaluation.held_out import MINIMUM_CONTEXTS, HeldOut, ProbeClips, check_enough
 from videossl.evaluation.places import Place, even_places
 from videossl.evaluation.world_clips import branching_plan, probe_clips, world_futures
@@ -89,6 +90,7 @@ def read_held_out(
     check_enough(len(places), num_used)
     with Readers(reader, isolate=isolate, deadline_seconds=deadline_seconds) as readers:
         clips, failures = _read(places, readers, frame_size)
+        films = _films(videos, planner, readers, frame_size, failures, seed=seed) if world is None else ()
     check_enough(len(clips), len({clip.place.video.video for clip in clips}))
     held_out = HeldOut(
         contexts=torch.stack([clip.context for clip in clips]),
@@ -96,6 +98,7 @@ def read_held_out(
         names=tuple(clip.place.video.name for clip in clips),
         videos=torch.tensor([clip.place.video.video for clip in clips]),
         seconds=torch.tensor([clip.place.seconds for clip in clips], dtype=torch.float64),
+        films=films,
         failures=tuple(failures),
         notes=tuple(notes),
     )
@@ -170,6 +173,30 @@ def _read(places: list[Place], readers: Readers, frame_size: int) -> tuple[list[
             decoys = [frames[np.searchsorted(numbers, asked)] for asked in place.decoys]
             clips.append(_Clips(place, context, future, torch.stack(decoys) if decoys else future[None][:0]))
     return clips, failures
+
+
+def _films(
+    videos: list[Video], planner: ClipPlanner, readers: Readers, frame_size: int, failures: list[Failure], *, seed: int
+) -> tuple[Film, ...]:
+    """Stretches of a few videos, those that could be read."""
+    broken = {failure.video for failure in failures}
+    readable = [video for video in videos if video.name not in broken]
+    films = []
+    for number in np.sort(np.random.default_rng(seed).permutation(len(readable))[:MOST_FILMS]):
+        video = readable[number]
+        numbers = paced_frames(video.seconds, planner)
+        shift = shift_of(video.seconds, planner)
+        if len(numbers) <= shift + planner.num_frames:  # one moment is no course of time
+            continue
+        try:
+            with readers.open(video.media) as opened:
+                pictures = opened.read(numbers.tolist(), size=frame_size)
+        except VideoError as error:
+            failures.append(Failure(video.name, error.cause))
+            continue
+        frames = rearrange(torch.from_numpy(pictures), "t h w c -> t c h w").contiguous()
+        films.append(Film(video.name, frames, video.seconds[numbers], planner.num_frames, shift))
+    return tuple(films)
 
 
 def _with_real_extras(held_out: HeldOut, clips: list[_Clips], num_decoys: int) -> HeldOut:

@@ -7,6 +7,8 @@ from typing import Any
 from videossl.errors import UsageError
 from videossl.evaluation.candidate_nll import entropy
 from videossl.evaluation.comparisons import comparisons
+from videossl.evaluation.decoded import decoded_arrays, decoder_for, latent_plane
+from videossl.evaluation.films import surprises
 from videossl.evaluation.futures import FutureScorer, curve_points
 from videossl.evaluation.gallery import gallery, write_gallery
 from videossl.evaluation.health import health
@@ -35,6 +37,7 @@ def evaluate(
     untrained: bool = True,
     motion: bool = True,
     own_likelihood: bool = True,
+    decoder_steps: int = 0,
     run: str = "",
     out: Path | None = None,
 ) -> dict[str, Any]:
@@ -52,6 +55,8 @@ def evaluate(
         untrained: Score the same architecture with random weights, too.
         motion: Read samples as motion in pixels, too, where that is possible.
         own_likelihood: Ask the model's own `log_prob`, too, if it has one.
+        decoder_steps: Training of a pixel decoder that draws the predictions for the gallery, in steps of 64 clips; 0:
+            none. It is only looked at: no score depends on it.
         run: Name of the run, to be written down.
         out: Folder for `metrics.json` and `gallery.npz`; None: write nothing.
 
@@ -114,6 +119,7 @@ def evaluate(
         readout_px=readouts["run"].error_px if readouts else None,
     )
     measured = {name for score in scores.values() for name in score.metrics}
+    surprised, moments = surprises(model, held_out.films)
     metrics: dict[str, Any] = {
         "format": FORMAT,
         "run": run,
@@ -149,6 +155,7 @@ def evaluate(
         "horizons": []
         if held_out.paths is None
         else horizons(model, twin, held_out.paths, num_samples=num_samples, seed=seed),
+        "surprise": surprised,
         "health": health(
             model,
             spaces["run"],
@@ -168,7 +175,13 @@ def evaluate(
     if out is not None:
         with replacing(out / "metrics.json") as temporary:
             temporary.write_text(json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-        write_gallery(out / "gallery.npz", gallery(held_out, spaces["run"], samples.samples, scored))
+        arrays = gallery(held_out, spaces["run"], samples.samples, scored) | moments
+        arrays |= latent_plane(model, held_out, seed=seed)
+        if decoder_steps:
+            decoder = decoder_for(model, held_out, spaces["run"], tuning, num_steps=decoder_steps, seed=seed)
+            if decoder is not None:
+                arrays |= decoded_arrays(decoder, held_out, spaces["run"], samples.many, scored)
+        write_gallery(out / "gallery.npz", arrays)
     return metrics
 
 
