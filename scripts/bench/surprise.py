@@ -30,10 +30,10 @@ from numpy.typing import NDArray
 
 import videossl
 from videossl.data import PyAVReader
+from videossl.evaluation.films import cuts, peaks
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIP_FRAMES, SIZE = 4, 64
-CUT_LEVELS, CUT_TIMES_MEDIAN = 40, 5
 
 
 def unpacked(source: Path, folder: Path) -> list[Path]:
@@ -52,24 +52,6 @@ def frames_of(path: Path) -> torch.Tensor:
     with PyAVReader(path) as reader:
         pictures = reader.read(range(reader.num_frames), size=SIZE)
     return rearrange(torch.from_numpy(pictures.copy()), "t h w c -> t c h w")
-
-
-def cuts(video: torch.Tensor) -> list[int]:
-    """Frames at which something else is shown than before."""
-    change = video.float().diff(dim=0).abs().mean(dim=(1, 2, 3)).numpy()
-    is_cut = (change > CUT_LEVELS) & (change > CUT_TIMES_MEDIAN * np.median(change))
-    return [int(number) + 1 for number in np.flatnonzero(is_cut)]
-
-
-def peaks(frames: NDArray[np.int64], nats: NDArray[np.float64], within: int, most: int) -> list[int]:
-    """Frames of the highest peaks, the highest first; none lies within so many frames of a higher one."""
-    found: list[int] = []
-    for place in np.argsort(-nats):
-        if all(abs(int(frames[place]) - peak) > within for peak in found):
-            found.append(int(frames[place]))
-        if len(found) == most:
-            break
-    return found
 
 
 def train(videos: Path, out: Path, *, seed: int, steps: int) -> None:
@@ -116,7 +98,7 @@ def main() -> None:
         folder.mkdir()
         paths = unpacked(options.source, folder)
         videos = {path.name: frames_of(path) for path in paths}
-        with_cuts = {name: found for name, video in videos.items() if (found := cuts(video))}
+        with_cuts = {name: found for name, video in videos.items() if (found := cuts(video).tolist())}
         without = sorted(videos.keys() - with_cuts.keys())
         print(f"videos without a cut, not scored: {', '.join(without) or 'none'}")
         print("| video | seed | cuts | among the highest peaks | surprise at cuts, median | elsewhere, median |")
@@ -127,7 +109,7 @@ def main() -> None:
             model = videossl.load(run)
             for name, wanted in with_cuts.items():
                 frames, nats = (values.numpy() for values in model.surprise(videos[name]))
-                highest = peaks(frames, nats, options.within, len(wanted))
+                highest = peaks(frames, nats, within=options.within, most=len(wanted))
                 found = sum(any(abs(peak - cut) <= options.within for peak in highest) for cut in wanted)
                 near = np.min(np.abs(frames[:, None] - np.array(wanted)), axis=1)
                 shares.append(found / len(wanted))

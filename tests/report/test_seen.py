@@ -127,7 +127,19 @@ def page(tmp_path_factory):
     np.savez_compressed(path, **arrays)
     metrics_path = run / "evaluation" / "metrics.json"
     metrics = json.loads(metrics_path.read_text())
-    metrics_path.write_text(json.dumps({**metrics, "surprise": [film()], "num_samples": K}))
+    interval = {"value": 0.8, "low": 0.7, "high": 0.9}
+    row = {"key": "samples", "name": "samples of this model", "kind": "model", "metrics": {"coverage": interval}}
+    horizon = {
+        "steps": 3,
+        "frames": 12,
+        "num_branches": 64,
+        "num_possible": 21.5,
+        "num_samples": 16,
+        "num_contexts": 96,
+    }
+    steering = {"rate": interval, "own": interval, "unsteered": interval, "chance": 0.04, "num_contexts": 192}
+    added = {"surprise": [film()], "num_samples": K, "horizons": [{**horizon, "rows": [row]}], "steering": steering}
+    metrics_path.write_text(json.dumps({**metrics, **added}))
     return Page(write_report(run))
 
 
@@ -137,6 +149,7 @@ def test_the_page_shows_them_all_and_still_loads_and_runs_nothing(page):
     assert len(page.ids()) == len(set(page.ids()))
     for words in (
         "Sampled futures, moving", "draws 62 % of what varies", "All that could have happened, fanned out",
+        "3 steps (12 frames): 21.5 of 64 futures can happen", "0.80 0.70 to 0.90", "r of another video",
         "20% of the samples land on none of these", "What surprises it", "Does r know the kick?",
     ):  # fmt: skip
         assert words in page.text, words

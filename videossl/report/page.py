@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from videossl import __version__
 from videossl.errors import UsageError
 from videossl.files import replacing
-from videossl.report import charts, curves, facts, gallery, health, plane, scores, seen, surprise, videos
+from videossl.report import charts, curves, facts, gallery, health, horizons, plane, scores, seen, surprise, videos
 from videossl.report.numbers import State, counted
 from videossl.report.parts import Part, attempt
 from videossl.report.probes import probes
@@ -89,6 +89,8 @@ def render(files: RunFiles) -> str:
             ),
             what=what_gallery,
         ),
+        "horizons": files.metrics.then(horizons.horizons, what=what_metrics),
+        "steering": files.metrics.then(horizons.steering, what=what_metrics),
         "seen": files.gallery.then(seen.seen, what=what_gallery),
         "plane": files.gallery.then(plane.plane, what=what_gallery),
         "films": files.metrics.then(lambda found: surprise.films(found, files.gallery.value or {}), what=what_metrics),

@@ -54,7 +54,9 @@ def _probe(entry: dict[str, Any]) -> Probe:
     features = str(entry["features"])
     state, verdict = _verdict(value, untrained, chance, is_kick_of_context=_is_unknowable(entry))
     if entry.get("kl_nats") is not None:
-        verdict += f" (r carries {number(entry['kl_nats'])} nats)"
+        told = entry.get("posterior_branch_accuracy")
+        accuracy = "" if told is None else f", and leads to the future it was read from {told:.0%} of the time"
+        verdict += f" (r carries {number(entry['kl_nats'])} nats{accuracy})"
     return Probe(
         target=str(entry["target"]),
         features=FEATURES.get(features, features),
