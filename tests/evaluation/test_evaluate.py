@@ -147,7 +147,7 @@ def test_what_is_written_is_what_is_returned(tmp_path):
     with np.load(tmp_path / "gallery.npz", allow_pickle=False) as arrays:
         assert set(arrays) == {
             "context", "observed", "nearest", "nearest_kind", "branches", "branch_hits", "map", "map_label",
-            "map_label_name", "names",
+            "map_label_name", "names", "latent_sample", "latent_innovation", "latent_kick",
         }  # fmt: skip
 
 

@@ -268,3 +268,13 @@ def test_rendered_clips_are_cut_and_resized_as_a_reader_does():
     clips = torch.randint(256, (2, 3, 3, 30, 44), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     one_by_one = [[centre_square(frame.permute(1, 2, 0).numpy(), 16) for frame in clip] for clip in clips]
     assert np.array_equal(centre_squares(clips, 16).permute(0, 1, 3, 4, 2).numpy(), np.array(one_by_one))
+
+
+def test_of_a_few_videos_a_stretch_is_read_too_for_surprise_over_time():
+    held_out = read()
+    assert len(held_out.films) == 6
+    for film in held_out.films:
+        number = int(film.name[:2])
+        assert (film.frames[:, 0, 0, 0] == number).all()
+        assert (film.clip_frames, film.shift) == (4, 4)
+        assert len(film.frames) == len(film.seconds)

@@ -16,7 +16,7 @@ from videossl.data.isolated_reader import Readers
 from videossl.errors import UsageError
 from videossl.evaluation.films import MOST_FILMS, Film, paced_frames, shift_of
 from videossl.evaluation.held_out import MINIMUM_CONTEXTS, HeldOut, ProbeClips, check_enough
-from videossl.evaluation.places import Place, even_places
+from videossl.evaluation.places import Frames, Place, even_places
 from videossl.evaluation.world_clips import branching_plan, probe_clips, world_futures
 from videossl.evaluation.world_paths import step_frames, world_paths
 from videossl.path_ends import rows_by_path_end
@@ -88,9 +88,9 @@ def read_held_out(
     if num_used < len(videos):
         notes.append(f"{len(videos) - num_used} of {len(videos)} held-out videos, to keep within {why}")
     check_enough(len(places), num_used)
+    filmed = _filmed(places, planner, seed=seed) if world is None else {}
     with Readers(reader, isolate=isolate, deadline_seconds=deadline_seconds) as readers:
-        clips, failures = _read(places, readers, frame_size)
-        films = _films(videos, planner, readers, frame_size, failures, seed=seed) if world is None else ()
+        clips, films, failures = _read(places, filmed, readers, frame_size)
     check_enough(len(clips), len({clip.place.video.video for clip in clips}))
     held_out = HeldOut(
         contexts=torch.stack([clip.context for clip in clips]),
@@ -98,7 +98,16 @@ def read_held_out(
         names=tuple(clip.place.video.name for clip in clips),
         videos=torch.tensor([clip.place.video.video for clip in clips]),
         seconds=torch.tensor([clip.place.seconds for clip in clips], dtype=torch.float64),
-        films=films,
+        films=tuple(
+            Film(
+                video.name,
+                frames,
+                video.seconds[filmed[video.video]],
+                planner.num_frames,
+                shift_of(video.seconds, planner),
+            )
+            for video, frames in films
+        ),
         failures=tuple(failures),
         notes=tuple(notes),
     )
@@ -149,16 +158,37 @@ def _world_place(video: Video, planner: ClipPlanner, world: World) -> Place:
     return Place(video, context, future)
 
 
-def _read(places: list[Place], readers: Readers, frame_size: int) -> tuple[list[_Clips], list[Failure]]:
-    """Decode each video once; the places of one that cannot be read are left out."""
+def _filmed(places: list[Place], planner: ClipPlanner, *, seed: int) -> dict[int, Frames]:
+    """Of a few of the videos, the frames of a longer stretch: number of the video -> frame numbers."""
+    videos = list({place.video.video: place.video for place in places}.values())
+    filmed = {}
+    for number in np.sort(np.random.default_rng(seed).permutation(len(videos))[:MOST_FILMS]):
+        video = videos[number]
+        numbers = paced_frames(video.seconds, planner)
+        if len(numbers) > shift_of(video.seconds, planner) + planner.num_frames:  # one moment is no course of time
+            filmed[video.video] = numbers
+    return filmed
+
+
+def _read(
+    places: list[Place], filmed: dict[int, Frames], readers: Readers, frame_size: int
+) -> tuple[list[_Clips], list[tuple[Video, Tensor]], list[Failure]]:
+    """Decode each video once; the places of one that cannot be read are left out.
+
+    Returns:
+        The clips of the places; the frames (T, C, H, W) that were asked of whole stretches; what could not be read.
+    """
     by_video: dict[int, list[Place]] = {}
     for place in places:
         by_video.setdefault(place.video.video, []).append(place)
     clips: list[_Clips] = []
+    films: list[tuple[Video, Tensor]] = []
     failures = []
     for group in progress(by_video.values(), total=len(by_video), description="reading held-out", unit="video"):
-        numbers = np.unique(np.concatenate([np.concatenate([p.context, p.future, *p.decoys]) for p in group]))
         video = group[0].video
+        stretch = filmed.get(video.video, np.zeros(0, np.int64))
+        asked_of_all = [stretch, *(np.concatenate([p.context, p.future, *p.decoys]) for p in group)]
+        numbers = np.unique(np.concatenate(asked_of_all))
         try:
             with readers.open(video.media) as opened:
                 pictures = opened.read(numbers.tolist(), size=frame_size)
@@ -172,31 +202,9 @@ def _read(places: list[Place], readers: Readers, frame_size: int) -> tuple[list[
             )
             decoys = [frames[np.searchsorted(numbers, asked)] for asked in place.decoys]
             clips.append(_Clips(place, context, future, torch.stack(decoys) if decoys else future[None][:0]))
-    return clips, failures
-
-
-def _films(
-    videos: list[Video], planner: ClipPlanner, readers: Readers, frame_size: int, failures: list[Failure], *, seed: int
-) -> tuple[Film, ...]:
-    """Stretches of a few videos, those that could be read."""
-    broken = {failure.video for failure in failures}
-    readable = [video for video in videos if video.name not in broken]
-    films = []
-    for number in np.sort(np.random.default_rng(seed).permutation(len(readable))[:MOST_FILMS]):
-        video = readable[number]
-        numbers = paced_frames(video.seconds, planner)
-        shift = shift_of(video.seconds, planner)
-        if len(numbers) <= shift + planner.num_frames:  # one moment is no course of time
-            continue
-        try:
-            with readers.open(video.media) as opened:
-                pictures = opened.read(numbers.tolist(), size=frame_size)
-        except VideoError as error:
-            failures.append(Failure(video.name, error.cause))
-            continue
-        frames = rearrange(torch.from_numpy(pictures), "t h w c -> t c h w").contiguous()
-        films.append(Film(video.name, frames, video.seconds[numbers], planner.num_frames, shift))
-    return tuple(films)
+        if len(stretch):
+            films.append((video, frames[np.searchsorted(numbers, stretch)].contiguous()))
+    return clips, films, failures
 
 
 def _with_real_extras(held_out: HeldOut, clips: list[_Clips], num_decoys: int) -> HeldOut:
