@@ -7,7 +7,7 @@ from scipy.integrate import quad
 from test_world_model import frames, world_model
 
 from videossl.errors import UsageError
-from videossl.models import SparseGate
+from videossl.models import CodebookLatent, SparseGate
 from videossl.transition.von_mises_fisher import log_normaliser, most_likely_concentration
 
 
@@ -46,6 +46,21 @@ def test_importance_weights_give_what_draws_from_the_prior_give():
     cosines = torch.einsum("bkd,bd->bk", samples, futures.double())
     expected = torch.logsumexp(kappa * cosines, 1) - math.log(20_000) - log_normaliser(kappa, 6)
     torch.testing.assert_close(model.log_prob(contexts, futures, num_samples=20_000), expected, rtol=0, atol=0.05)
+
+
+def test_the_density_of_a_model_of_codes_is_summed_over_them_exactly():
+    model = world_model(latent=lambda dim, latent_dim, hidden_dim: CodebookLatent(dim, num_codes=4, hidden_dim=8))
+    contexts, futures = unit(5, 6).float(), unit(5, 6, seed=1).float()
+    kappa, nats = model.concentration.double(), 0
+    for code in torch.eye(4):
+        cosine = (model.transition(contexts, code.expand(5, -1)) * futures).sum(-1).double()
+        probability = model.latent.prior(contexts).mean.double() @ code.double()
+        nats = nats + probability * torch.exp(kappa * cosine - log_normaliser(kappa, 6))
+    torch.testing.assert_close(model.log_prob(contexts, futures, num_samples=1), nats.log(), rtol=0, atol=1e-5)
+    posterior, prior = model.latent_distributions(contexts, futures)
+    by_draws = torch.stack([posterior.log_prob(r) - prior.log_prob(r) for r in torch.eye(4)[:, None]])
+    expected = (posterior.mean.T * by_draws).sum(0)
+    torch.testing.assert_close(model.kl_nats(contexts, futures), expected)
 
 
 def test_more_samples_raise_the_bound():

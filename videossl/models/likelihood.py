@@ -8,6 +8,7 @@ from einops import repeat
 from torch import Tensor
 
 from videossl.errors import UsageError
+from videossl.transition import CodebookLatent
 from videossl.transition.von_mises_fisher import log_normaliser, most_likely_concentration
 
 if TYPE_CHECKING:
@@ -43,7 +44,12 @@ def _weighted_cosines(
     if model.latent is None:
         cosines = (model.transition(states, None).double() * futures.double()).sum(-1)
         return cosines[:, None], torch.zeros_like(cosines)[:, None]
-    posterior, prior = model.posterior_and_prior(
+    if isinstance(model.latent, CodebookLatent):  # few enough to add up over all of them
+        every = repeat(model.latent.codes(), "c r -> b c r", b=len(states))
+        predicted = model.transition(repeat(states, "b d -> b c d", c=every.shape[1]), every)
+        cosines = (predicted.double() * futures[:, None].double()).sum(-1)
+        return cosines, torch.log_softmax(model.latent.prior(states).logits.double(), dim=-1)
+    posterior, prior = model.latent_distributions(
         *(repeat(each, "b d -> b k d", k=num_samples) for each in (states, futures))
     )
     latent = posterior.sample(torch.Generator(device=states.device).manual_seed(seed))

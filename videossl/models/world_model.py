@@ -1,7 +1,7 @@
 """The world model: an encoder whose embedding is the state, and a transition to the states that may follow."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import torch
@@ -17,6 +17,7 @@ from videossl.models.pooling import Pooling, pool, pool_frames, pooled_width
 from videossl.models.surprise import Surprise, embedded_pairs
 from videossl.transition import (
     CodebookLatent,
+    Codes,
     DiagonalGaussian,
     Distribution,
     GaussianLatent,
@@ -26,7 +27,6 @@ from videossl.transition import (
 from videossl.transition.sparse import VALUE_WIDTH
 from videossl.types import Embeddings
 
-SMALLEST_VARIANCE = 1e-6
 UNFITTED_CONCENTRATION = 10.0  # that of a temperature of 0.1
 
 
@@ -152,7 +152,8 @@ class WorldModel(nn.Module):
             frames: Contexts (B, T, 3, H, W) uint8, or their states (B, D): `embed(frames).embedding`.
             num_samples: Futures K per context, >= 1. All K are equal if the model is deterministic.
             horizon: Steps S, >= 1; one step is the distance in time between the views in training.
-            seed: Of the samples. The same seed gives the same futures, whatever was sampled before.
+            seed: Of the samples. The same seed gives the same futures, whatever was sampled before; those of a context
+                depend on its place in the batch, and not on what else is in it.
             latent: r of the first step (B, R), or of the first steps (B, S', R), S' <= S. None: all from the prior.
 
         Returns:
@@ -168,17 +169,28 @@ class WorldModel(nn.Module):
             )
         state = repeat(self._state(frames), "b d -> b k d", k=num_samples)
         given = self._given_latents(latent, num_contexts=len(state), horizon=horizon)
-        generator = torch.Generator(device=state.device).manual_seed(seed)
+        generators = [
+            torch.Generator(device=state.device).manual_seed(hash((seed, row)) % 2**63) for row in range(len(state))
+        ]
         states = []
         for step in range(horizon):
             if step < len(given):
                 r: Tensor | None = repeat(given[step], "b r -> b k r", k=num_samples)
             else:
-                prior = self._prior(state)
-                r = prior.sample(generator) if prior is not None else None
+                r = self._drawn(state, generators)
             state = self.transition(state, r)
             states.append(state)
         return torch.stack(states, dim=2)
+
+    def _drawn(self, states: Tensor, generators: Sequence[torch.Generator]) -> Tensor | None:
+        """r from the prior: states (B, K, D) -> (B, K, R), every context by a generator of its own."""
+        drawn = []
+        for state, generator in zip(states, generators, strict=True):
+            prior = self._prior(state)
+            if prior is None:
+                return None
+            drawn.append(prior.sample(generator))
+        return torch.stack(drawn)
 
     def _given_latents(self, latent: Tensor | None, *, num_contexts: int, horizon: int) -> Tensor:
         """Latents that were given for the first steps, (S', B, R)."""
@@ -205,8 +217,9 @@ class WorldModel(nn.Module):
         p(future | context) is the mean, over r from the prior, of a von Mises-Fisher density around the prediction
         with that r (concentration: `concentration`). It is estimated by importance sampling with r from the posterior,
         `log 1/K sum_k p(future | context, r_k) p(r_k | context) / q(r_k | context, future)`, which is a lower bound in
-        expectation that rises to the truth with K (arXiv:1509.00519). Exact for a deterministic model. Differences
-        between futures of one context, and a softmax over candidates, need no normalisation.
+        expectation that rises to the truth with K (arXiv:1509.00519). Exact for a deterministic model, and for codes,
+        which are added up. Differences between futures of one context, and a softmax over candidates, need no
+        normalisation.
 
         Args:
             context: Frames (B, T, 3, H, W) uint8 or states (B, D).
@@ -305,22 +318,13 @@ class WorldModel(nn.Module):
         """
         if isinstance(self.latent, SparseGate):
             return self.latent.gates(self._state(context), self._state(future)).most_likely()
-        return self.posterior_and_prior(self._state(context), self._state(future))[0].mean
-
-    @torch.no_grad()
-    def latent_distributions(self, context: Tensor, future: Tensor) -> tuple[DiagonalGaussian, DiagonalGaussian]:
-        """Posterior q(r | context, future) and prior p(r | context) for states (..., D), as Gaussians.
-
-        A prior of another form is given by its mean and variance. Ask `kl_nats` for the KL.
-        """
-        posterior, prior = self.posterior_and_prior(context, future)
-        return _gaussian(posterior), _gaussian(prior)
+        return self.latent_distributions(self._state(context), self._state(future))[0].mean
 
     @torch.no_grad()
     def kl_nats(self, context: Tensor, future: Tensor, *, num_samples: int = 16, seed: int = 0) -> Tensor:
         """KL(q || p) of the latent in nats: what r tells of each future beyond its context.
 
-        Exact between Gaussians, otherwise the mean of `log q(r) - log p(r)` over draws of r from q.
+        Exact between Gaussians and between codes, otherwise the mean of `log q(r) - log p(r)` over draws of r from q.
 
         Args:
             context: States (B, D).
@@ -331,15 +335,20 @@ class WorldModel(nn.Module):
         Returns:
             (B,) float; an estimate can be below 0.
         """
-        posterior, prior = self.posterior_and_prior(context, future)
+        posterior, prior = self.latent_distributions(context, future)
         if isinstance(posterior, DiagonalGaussian) and isinstance(prior, DiagonalGaussian):
             return kl_divergence(posterior, prior)
+        if isinstance(posterior, Codes) and isinstance(prior, Codes):
+            return posterior.kl(prior)
         generator = torch.Generator(device=context.device).manual_seed(seed)
         draws = [posterior.sample(generator) for _ in range(num_samples)]
         return torch.stack([posterior.log_prob(r) - prior.log_prob(r) for r in draws]).mean(0)
 
-    def posterior_and_prior(self, context: Tensor, future: Tensor) -> tuple[Distribution, Distribution]:
+    @torch.no_grad()
+    def latent_distributions(self, context: Tensor, future: Tensor) -> tuple[Distribution, Distribution]:
         """Posterior q(r | context, future) and prior p(r | context) for states (..., D).
+
+        Gaussian where they have a `log_variance`; codes and gates have point masses and no density of length.
 
         Raises:
             UsageError: No latent, or one without a prior.
@@ -409,11 +418,3 @@ class WorldModel(nn.Module):
             f"expected frames of shape (B, T, 3, H, W) uint8 or states of shape (B, {self.embedding_dim}), "
             f"got {tuple(frames_or_state.shape)}."
         )
-
-
-def _gaussian(distribution: Distribution) -> DiagonalGaussian:
-    """The Gaussian of the same mean and variance."""
-    if isinstance(distribution, DiagonalGaussian):
-        return distribution
-    # Of gates that are surely shut nothing is left to vary.
-    return DiagonalGaussian(distribution.mean, distribution.variance.clamp(min=SMALLEST_VARIANCE).log())

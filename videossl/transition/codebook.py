@@ -39,6 +39,11 @@ class Codes(NamedTuple):
         drawn = F.one_hot((waiting.log() - torch.log_softmax(self.logits, dim=-1)).argmin(-1), self.logits.shape[-1])
         return drawn.to(probabilities) + probabilities - probabilities.detach()
 
+    def kl(self, other: "Codes") -> Tensor:
+        """KL to another distribution over the same codes, in nats: (...)."""
+        here, there = (torch.log_softmax(logits, dim=-1) for logits in (self.logits, other.logits))
+        return (here.exp() * (here - there)).sum(-1)
+
     def log_prob(self, latent: Tensor) -> Tensor:
         """Log probability of one-hot r (..., C), in nats: (...)."""
         return (at_least_float32(latent) * torch.log_softmax(self.logits, dim=-1)).sum(-1)
