@@ -143,7 +143,22 @@ def test_print_config_gives_a_config_that_runs():
 
 
 @pytest.mark.parametrize(
-    "verb", ["world", "index", "cache", "pretrain", "evaluate", "extract", "export", "report", "bench"]
+    "verb",
+    [
+        "world",
+        "index",
+        "cache",
+        "pretrain",
+        "evaluate",
+        "extract",
+        "export",
+        "probe",
+        "search",
+        "events",
+        "duplicates",
+        "report",
+        "bench",
+    ],
 )
 def test_every_verb_has_help(verb):
     done = videossl(verb, "--help")

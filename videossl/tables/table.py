@@ -184,7 +184,7 @@ def _width(schema: "pa.Schema", path: Path) -> int:
     if missing:
         raise UsageError(
             f"a table of embeddings needs the columns {', '.join((*COLUMNS, VECTOR))}, got {', '.join(schema.names)} "
-            f"in {path}. Give the folder that `videossl extract` wrote."
+            f"in {path}. Give the folder that `videossl extract` wrote with --format parquet."
         )
     kind = schema.field(VECTOR).type
     if not pa.types.is_fixed_size_list(kind) or not pa.types.is_floating(kind.value_type):

@@ -36,7 +36,9 @@ def read_times(table: EmbeddingTable) -> Rows:
         UsageError: A row is a whole video.
     """
     if table.level == "video":
-        raise UsageError(f"{table.path} has one row a video: nothing happens in it. Extract with --level frame.")
+        raise UsageError(
+            f"{table.path} has one row a video, and the times within it are needed. Extract with --level frame."
+        )
     return mean_tokens(table.read())[0]
 
 
