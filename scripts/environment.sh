@@ -12,7 +12,7 @@ made_here=$environment/made-by-videossl-scripts
 stamp_file=$environment/installed-by-videossl-scripts
 
 NEWEST_TESTED_MINOR=13   # scripts/requirements.lock is known to resolve on Python 3.11 to 3.13
-NEEDED_MEGABYTES=3000
+NEEDED_MEGABYTES=3500
 CUDA_MEGABYTES=8000      # what the environment takes where pip brings the CUDA build of torch
 
 say() { printf '%s\n' "$*"; }

@@ -1,0 +1,253 @@
+"""What samples of a world model are worth, method by method: trains, scores, and writes the tables of docs/results.md.
+
+    python scripts/bench/futures.py                                  # all of it: days on one core, resumable row by row
+    python scripts/bench/futures.py --worlds one-8-bounce --rows codes gaussian twin --seeds 0 1 2
+    python scripts/bench/futures.py --rows codes --max_steps 50 --work /tmp/try --page none    # try it
+    python scripts/bench/futures.py --page_only                      # tables of what has been run
+
+A row is configs/pretrain/futures.yaml with what is said in ROWS changed, on one world, with one seed: 2,500 steps, at
+most about 10 minutes on one core of a small machine. A run that is there is not trained again, a score that is there is
+not taken again. Every figure is of held-out videos (`videossl evaluate`, 256 contexts, K = 32). In the page the mean
+over seeds stands before their least and greatest.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from videossl.evaluation import headlines
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / "configs" / "pretrain" / "futures.yaml"
+NUM_VIDEOS, NUM_CONTEXTS, NUM_SAMPLES = 20_000, 256, 32
+
+NO_LATENT = {"model.latent": "null", "beta": "null"}
+GAUSSIAN = {
+    "model.latent": "videossl.models.GaussianLatent",
+    "model.latent.latent_dim": "8",
+    "beta.nats": "2.4",
+}
+BYOL = {"objective": "videossl.objectives.Distillation", "objective.graph": "forward"}
+SIGREG = {
+    "objective": "videossl.objectives.Prediction",
+    "objective.regulariser": "videossl.objectives.SIGReg",
+    "objective.graph": "forward",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method.
+
+    Attributes:
+        about: What it is, in the table.
+        changes: Dotted config keys -> values.
+    """
+
+    about: str
+    changes: dict[str, str] = field(default_factory=dict)
+
+
+ROWS = {
+    "codes": Row("codes, exact posterior (`CodebookLatent`)"),
+    "codes-additive": Row("codes, additive editor", {"model.editor": "videossl.models.AdditiveEditor"}),
+    "gaussian": Row("Gaussian r, mixture prior refitted", GAUSSIAN),
+    "gaussian-no-refit": Row("Gaussian r, Gaussian prior", {**GAUSSIAN, "training.refit": "null"}),
+    "sparse": Row(
+        "sparse r (AdaSSL-S)",
+        {"model.latent": "videossl.models.SparseGate", "model.editor": "videossl.models.LowRankEditor"},
+    ),
+    "twin": Row("no latent: MLP predictor", NO_LATENT),
+    "infonce": Row("no latent, no predictor: InfoNCE", {**NO_LATENT, "model.editor": "null"}),
+    "byol": Row("BYOL, MLP predictor", {**NO_LATENT, **BYOL}),
+    "byol-codes": Row("BYOL with codes", BYOL),
+    "byol-gaussian": Row("BYOL with a Gaussian r", {**BYOL, **GAUSSIAN}),
+    "sigreg": Row("prediction + SIGReg, MLP predictor", {**NO_LATENT, **SIGREG}),
+    "sigreg-codes": Row("prediction + SIGReg with codes", SIGREG),
+    "mv-dhel": Row("MV-DHEL, MLP predictor", {**NO_LATENT, "objective": "videossl.objectives.MVDHEL"}),
+    "linear-stem": Row(
+        "codes, linear stem", {"model.encoder.stem": "videossl.models.LinearStem", "model.encoder.depth": "3"}
+    ),
+    "no-motion": Row("codes, without `MotionPrediction`", {"auxiliaries": "[videossl.training.TranslatedView]"}),
+    "no-translated": Row("codes, without `TranslatedView`", {"auxiliaries": "[videossl.training.MotionPrediction]"}),
+    "codes-8": Row("8 codes", {"model.latent.num_codes": "8", "beta.nats": "2.0"}),
+    "codes-32": Row("32 codes", {"model.latent.num_codes": "32"}),
+    "tau-0.1": Row("codes, temperature 0.1", {"objective.temperature": "0.1"}),
+}
+
+LARGE = {"data.frame_size": "64", "augment.size": "64", "model.encoder.patch_size": "16",
+         "model.encoder.stem.strides": "[4, 4]"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class World:
+    """One preset, and what of the config depends on it."""
+
+    world: str
+    preset: str
+    changes: dict[str, str] = field(default_factory=dict)
+
+
+WORLDS = {
+    "one-8-bounce": World("digits", "one-8-bounce"),
+    "one-8": World("digits", "one-8"),
+    "one-8-unequal": World("digits", "one-8-unequal"),
+    "two-16": World("digits", "two-16", {**LARGE, "model.latent.num_codes": "32", "beta.nats": "2.9"}),
+    "adassl-paper": World(
+        "digits", "adassl-paper", {**LARGE, "data.clips.num_frames": "3", "model.encoder.tubelet_frames": "3"}
+    ),
+    "maze-steps-4": World(
+        "maze", "steps-4", {**LARGE, "data.clips.mode": "next_frame", "data.clips.shift_frames": "2"}
+    ),
+}
+
+COLUMNS = {  # name in `headlines` -> head, and another that stands behind it
+    "coverage": ("coverage / noise", "coverage_tuned_noise"),
+    "precision": ("precision / noise", "precision_tuned_noise"),
+    "nll": ("NLL", None),
+    "calibration_pooled": ("TV all / context", "calibration"),
+    "posterior_branch_accuracy": ("told branch", None),
+    "kl_nats": ("KL", None),
+    "kick_r2_sampled": ("kick R² of r", None),
+    "velocity_r2": ("velocity R²", None),
+    "identity_accuracy": ("identity", None),
+    "steering_rate": ("steering", None),
+}
+
+
+def videossl(*arguments: str, log: Path) -> None:
+    """Run a verb; what it prints goes to a file."""
+    command = [sys.executable, "-m", "videossl.cli", *arguments]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as output:
+        done = subprocess.run(
+            command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
+    if done.returncode:
+        raise SystemExit(
+            f"videossl {' '.join(arguments)} failed: {log.read_text().strip().splitlines()[-1]} (log: {log})"
+        )
+
+
+def make_world(name: str, work: Path) -> Path:
+    """Videos of a world, if they are not there."""
+    world, folder = WORLDS[name], work / "worlds" / name
+    if not (folder / "world.yaml").is_file():
+        print(f"rendering {NUM_VIDEOS} videos of {name}", flush=True)
+        options = [
+            "--preset",
+            world.preset,
+            "--num_videos",
+            str(NUM_VIDEOS),
+            "--out",
+            str(folder),
+            "--overwrite",
+            "true",
+        ]
+        videossl("world", world.world, *options, log=work / f"{name}.log")
+    return folder
+
+
+def run_row(name: str, row: str, seed: int, work: Path, max_steps: int | None) -> None:
+    """Train and score one row, as far as that is not done."""
+    run = work / name / f"{row}-{seed}"
+    if not (run / "weights.safetensors").is_file():
+        changes = {**WORLDS[name].changes, **ROWS[row].changes}
+        if row == "linear-stem":
+            changes.pop("model.encoder.stem.strides", None)
+        if "num_codes" not in "".join(ROWS[row].changes) and "model.latent" in ROWS[row].changes:
+            changes.pop("model.latent.num_codes", None)
+        options = [f"--{key}={value}" for key, value in changes.items()]
+        if max_steps is not None:
+            options.append(f"--training.max_steps={max_steps}")
+        print(f"training {name} {row} seed {seed}", flush=True)
+        videossl(
+            "pretrain", "--config", str(CONFIG), f"--data.videos={make_world(name, work)}", f"--out={run}",
+            f"--seed={seed}", "--overwrite=true", *options, log=work / name / f"{row}-{seed}.train.log",
+        )  # fmt: skip
+    if not (run / "evaluation" / "metrics.json").is_file():
+        print(f"scoring {name} {row} seed {seed}", flush=True)
+        videossl(
+            "evaluate", f"--run={run}", f"--num_contexts={NUM_CONTEXTS}", f"--num_samples={NUM_SAMPLES}",
+            log=work / name / f"{row}-{seed}.score.log",
+        )  # fmt: skip
+
+
+def scores(name: str, row: str, work: Path) -> list[dict[str, float]]:
+    """Of every seed that has been scored."""
+    files = sorted((work / name).glob(f"{row}-[0-9]*/evaluation/metrics.json"))
+    files = [file for file in files if re.fullmatch(rf"{re.escape(row)}-\d+", file.parents[1].name)]
+    return [headlines(json.loads(file.read_text())) for file in files]
+
+
+def cell(values: list[float]) -> str:
+    """Mean, and least and greatest where there are several."""
+    if not values:
+        return ""
+    mean = sum(values) / len(values)
+    spread = f" ({min(values):.2f} to {max(values):.2f})" if len(values) > 1 else ""
+    return f"{mean:.2f}{spread}"
+
+
+def table(name: str, work: Path) -> str:
+    """The rows of one world that have been scored, in Markdown; empty if there are none."""
+    lines = []
+    for row, about in ((row, ROWS[row].about) for row in ROWS):
+        of_seeds = scores(name, row, work)
+        if not of_seeds:
+            continue
+        cells = []
+        for key, (_, other) in COLUMNS.items():
+            text = cell([found[key] for found in of_seeds if key in found])
+            beside = cell([found[other] for found in of_seeds if other in found]) if other else ""
+            cells.append(f"{text} / {beside}" if beside else text)
+        lines.append(f"| {about} | {len(of_seeds)} | {' | '.join(cells)} |")
+    if not lines:
+        return ""
+    heads = " | ".join(head for head, _ in COLUMNS.values())
+    return "\n".join([f"| | seeds | {heads} |", "|---|---|" + "---|" * len(COLUMNS), *lines])
+
+
+def write_page(page: Path, work: Path) -> None:
+    """Put the tables between their marks in a page; what stands around them stays."""
+    text = page.read_text()
+    for name in WORLDS:
+        made = table(name, work)
+        begin, end = f"<!-- table {name} -->", f"<!-- end {name} -->"
+        if made and begin in text:
+            before, rest = text.split(begin, 1)
+            text = f"{before}{begin}\n\n{made}\n\n{end}{rest.split(end, 1)[1]}"
+    page.write_text(text)
+    print(f"wrote {page}")
+
+
+def main() -> None:
+    """Run what is asked for, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=list(WORLDS))
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--max_steps", type=int, help="fewer steps than the config has, to try it")
+    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "futures", help="where worlds and runs go")
+    parser.add_argument("--page", default=str(ROOT / "docs" / "results.md"), help="page to write, or none")
+    parser.add_argument("--page_only", action="store_true", help="run nothing")
+    asked = parser.parse_args()
+    if not asked.page_only:
+        for seed in asked.seeds:
+            for name in asked.worlds:
+                for row in asked.rows:
+                    run_row(name, row, seed, asked.work, asked.max_steps)
+    if asked.page != "none":
+        write_page(Path(asked.page), asked.work)
+    else:
+        for name in asked.worlds:
+            print(f"\n{name}\n{table(name, asked.work)}")
+
+
+if __name__ == "__main__":
+    main()
