@@ -8,6 +8,7 @@ import socket
 import traceback
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -38,7 +39,7 @@ from videossl.objectives.temperature import LearnedTemperature
 from videossl.objectives.vicreg import VarianceCovariance, VICReg
 from videossl.objectives.x_sample import XSample
 from videossl.training.gathering import gather_videos, gather_views
-from videossl.transition import GaussianLatent, LowRankEditor, MLPEditor, SparseGate
+from videossl.transition import FlowPrior, GaussianLatent, LowRankEditor, MixturePrior, MLPEditor, SparseGate
 
 B, V, D, INPUTS = 8, 4, 6, 5
 SHARES = {"even": (4, 4), "uneven": (5, 3), "one video": (7, 1), "no video": (8, 0)}
@@ -116,6 +117,19 @@ OBJECTIVES: dict[str, Callable[[], nn.Module]] = {
     "AdaSSL XSample": lambda: edited(XSample()),
     "AdaSSL Distillation": lambda: edited(Distillation(D, hidden_dim=8)),
     "AdaSSL Prediction": lambda: edited(Prediction(VarianceCovariance()), normalise=False),
+    "AdaSSL mixture prior": lambda: AdaSSL(
+        MVInfoNCE(graph="forward"),
+        GaussianLatent(D, latent_dim=3, hidden_dim=8, prior=partial(MixturePrior, num_components=3, hidden_dim=8)),
+        MLPEditor(D, 3, hidden_dim=8),
+        FixedBeta(0.1),
+    ),
+    "AdaSSL flow prior": lambda: AdaSSL(
+        MVInfoNCE(graph="forward"),
+        GaussianLatent(D, latent_dim=3, hidden_dim=8, prior=partial(FlowPrior, num_layers=2, hidden_dim=8)),
+        MLPEditor(D, 3, hidden_dim=8),
+        FixedBeta(0.1),
+    ),
+    "AdaSSL rollout": lambda: edited(MVInfoNCE(graph="forward"), rollout=True),
     "AdaSSL sparse": lambda: AdaSSL(
         MVInfoNCE(), SparseGate(D, latent_dim=3, hidden_dim=8), LowRankEditor(D, 3), FixedBeta(0.1)
     ),
