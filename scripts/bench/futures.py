@@ -76,8 +76,8 @@ ROWS = {
     "no-motion": Row("codes, without `MotionPrediction`", {"auxiliaries": "[videossl.training.TranslatedView]"}),
     "no-translated": Row("codes, without `TranslatedView`", {"auxiliaries": "[videossl.training.MotionPrediction]"}),
     "codes-8": Row("8 codes", {"model.latent.num_codes": "8", "beta.nats": "2.0"}),
+    "tau-0.05": Row("codes, temperature 0.05", {"objective.temperature": "0.05"}),
     "codes-32": Row("32 codes", {"model.latent.num_codes": "32"}),
-    "tau-0.1": Row("codes, temperature 0.1", {"objective.temperature": "0.1"}),
 }
 
 LARGE = {"data.frame_size": "64", "augment.size": "64", "model.encoder.patch_size": "16",

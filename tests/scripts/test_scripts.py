@@ -116,7 +116,7 @@ def test_too_little_disk_is_said_with_what_is_needed_and_what_is_there(checkout:
     python_makes_environments_where_pip_is(checkout, "exit 0")
     program(checkout.parent / "bin" / "df", "echo Filesystem; echo /dev/disk 9999999 8888888 512000 90% /")
     message = the_error(run(checkout))
-    assert "needs 3000 MB of free disk" in message
+    assert "needs 3500 MB of free disk" in message
     assert "found 500 MB" in message
 
 
