@@ -15,8 +15,9 @@ script     Read a video with PyAV, resize its frames, loop over its windows, enc
 
 Targets: extract is at least 0.9 times the slower of decode and encode, each alone on one core (both cores are in use:
 one decodes while the other encodes), and at least 2.5 times the script. For information: the bound for cores that
-decode and encode without ever waiting, 1 / (1 / decode + 1 / encode) with both on all cores. Exit code 1 if a target
-is missed.
+decode and encode without ever waiting, 1 / (1 / decode + 1 / encode) with both on all cores; and the same ratios by
+processor time, with the script on one core, for a machine on which others work too. Exit code 1 if a target is missed
+(by the clock).
 """
 
 from __future__ import annotations
@@ -182,6 +183,10 @@ def main() -> int:
             print(f"extract is {of_slower:.2f} of the slower part on one core (at least {LEAST_OF_SLOWER}), ")
             print(f"{times_script:.2f} times the script (at least {LEAST_TIMES_SCRIPT}),")
             print(f"{rates['extract'] / bound:.2f} of the bound for all cores")
+            expected = len(os.sched_getaffinity(0)) / work["extract"]  # frames a millisecond
+            slower_part = 1 / max(work["decode, 1 core"], work["encode, 1 core"])
+            print("By processor time, as if nothing else ran and no core ever waited:")
+            print(f"{expected / slower_part:.2f} of the slower part, {expected * work['script']:.2f} times the script")
             reached &= of_slower >= LEAST_OF_SLOWER and times_script >= LEAST_TIMES_SCRIPT
     return 0 if reached else 1
 
