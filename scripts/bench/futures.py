@@ -6,7 +6,8 @@
     python scripts/bench/futures.py --page_only                      # tables of what has been run
 
 A row is configs/pretrain/futures.yaml with what is said in ROWS changed, on one world, with one seed: 2,500 steps, at
-most about 10 minutes on one core of a small machine. A run that is there is not trained again, a score that is there is
+most about 11 minutes on one core of a small machine. The rows `quickstart...` are the configs of that name: 1,000
+steps, about 3 minutes. A run that is there is not trained again, a score that is there is
 not taken again. Every figure is of held-out videos (`videossl evaluate`, 256 contexts, K = 32). In the page the mean
 over seeds stands before their least and greatest.
 """
@@ -23,17 +24,25 @@ from pathlib import Path
 from videossl.evaluation import headlines
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = ROOT / "configs" / "pretrain" / "futures.yaml"
+CONFIGS = ROOT / "configs" / "pretrain"
 NUM_VIDEOS, NUM_CONTEXTS, NUM_SAMPLES = 20_000, 256, 32
 
-NO_LATENT = {"model.latent": "null", "beta": "null"}
-GAUSSIAN = {
+Changes = dict[str, str | None]  # dotted config keys -> values; None takes away what another says of the key
+
+NO_LATENT: Changes = {
+    "model.latent": "null",
+    "beta": "null",
+    "model.latent.num_codes": None,
+    "beta.nats": None,
+}
+GAUSSIAN: Changes = {
+    "model.latent.num_codes": None,
     "model.latent": "videossl.models.GaussianLatent",
     "model.latent.latent_dim": "8",
     "beta.nats": "2.4",
 }
-BYOL = {"objective": "videossl.objectives.Distillation", "objective.graph": "forward"}
-SIGREG = {
+BYOL: Changes = {"objective": "videossl.objectives.Distillation", "objective.graph": "forward"}
+SIGREG: Changes = {
     "objective": "videossl.objectives.Prediction",
     "objective.regulariser": "videossl.objectives.SIGReg",
     "objective.graph": "forward",
@@ -46,21 +55,30 @@ class Row:
 
     Attributes:
         about: What it is, in the table.
-        changes: Dotted config keys -> values.
+        changes: Of the config.
+        config: Name of the config that they change.
     """
 
     about: str
-    changes: dict[str, str] = field(default_factory=dict)
+    changes: Changes = field(default_factory=dict)
+    config: str = "futures"
 
 
 ROWS = {
+    "quickstart": Row("Gaussian r, mixture prior refitted", config="quickstart"),
+    "quickstart-no-refit": Row("Gaussian r, Gaussian prior", {"training.refit": "null"}, config="quickstart"),
+    "quickstart-twin": Row("no latent: MLP predictor", config="quickstart_twin"),
     "codes": Row("codes, exact posterior (`CodebookLatent`)"),
     "codes-additive": Row("codes, additive editor", {"model.editor": "videossl.models.AdditiveEditor"}),
     "gaussian": Row("Gaussian r, mixture prior refitted", GAUSSIAN),
     "gaussian-no-refit": Row("Gaussian r, Gaussian prior", {**GAUSSIAN, "training.refit": "null"}),
     "sparse": Row(
         "sparse r (AdaSSL-S)",
-        {"model.latent": "videossl.models.SparseGate", "model.editor": "videossl.models.LowRankEditor"},
+        {
+            "model.latent": "videossl.models.SparseGate",
+            "model.latent.num_codes": None,
+            "model.editor": "videossl.models.LowRankEditor",
+        },
     ),
     "twin": Row("no latent: MLP predictor", NO_LATENT),
     "infonce": Row("no latent, no predictor: InfoNCE", {**NO_LATENT, "model.editor": "null"}),
@@ -71,7 +89,12 @@ ROWS = {
     "sigreg-codes": Row("prediction + SIGReg with codes", SIGREG),
     "mv-dhel": Row("MV-DHEL, MLP predictor", {**NO_LATENT, "objective": "videossl.objectives.MVDHEL"}),
     "linear-stem": Row(
-        "codes, linear stem", {"model.encoder.stem": "videossl.models.LinearStem", "model.encoder.depth": "3"}
+        "codes, linear stem",
+        {
+            "model.encoder.stem": "videossl.models.LinearStem",
+            "model.encoder.stem.strides": None,
+            "model.encoder.depth": "3",
+        },
     ),
     "no-motion": Row("codes, without `MotionPrediction`", {"auxiliaries": "[videossl.training.TranslatedView]"}),
     "no-translated": Row("codes, without `TranslatedView`", {"auxiliaries": "[videossl.training.MotionPrediction]"}),
@@ -80,29 +103,32 @@ ROWS = {
     "codes-32": Row("32 codes", {"model.latent.num_codes": "32"}),
 }
 
-LARGE = {"data.frame_size": "64", "augment.size": "64", "model.encoder.patch_size": "16",
+LARGE: Changes = {"data.frame_size": "64", "augment.size": "64", "model.encoder.patch_size": "16",
          "model.encoder.stem.strides": "[4, 4]"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class World:
-    """One preset, and what of the config depends on it."""
+    """One world, and what of the config depends on it."""
 
     world: str
-    preset: str
-    changes: dict[str, str] = field(default_factory=dict)
+    options: tuple[str, ...]
+    changes: Changes = field(default_factory=dict)
 
 
 WORLDS = {
-    "one-8-bounce": World("digits", "one-8-bounce"),
-    "one-8": World("digits", "one-8"),
-    "one-8-unequal": World("digits", "one-8-unequal"),
-    "two-16": World("digits", "two-16", {**LARGE, "model.latent.num_codes": "32", "beta.nats": "2.9"}),
+    "quickstart": World("digits", ("--config", "configs/world/quickstart.yaml", "--num_videos", "6000")),
+    "one-8-bounce": World("digits", ("--preset", "one-8-bounce")),
+    "one-8": World("digits", ("--preset", "one-8")),
+    "one-8-unequal": World("digits", ("--preset", "one-8-unequal")),
+    "two-16": World("digits", ("--preset", "two-16"), {**LARGE, "model.latent.num_codes": "32", "beta.nats": "2.9"}),
     "adassl-paper": World(
-        "digits", "adassl-paper", {**LARGE, "data.clips.num_frames": "3", "model.encoder.tubelet_frames": "3"}
+        "digits",
+        ("--preset", "adassl-paper"),
+        {**LARGE, "data.clips.num_frames": "3", "model.encoder.tubelet_frames": "3"},
     ),
     "maze-steps-4": World(
-        "maze", "steps-4", {**LARGE, "data.clips.mode": "next_frame", "data.clips.shift_frames": "2"}
+        "maze", ("--preset", "steps-4"), {**LARGE, "data.clips.mode": "next_frame", "data.clips.shift_frames": "2"}
     ),
 }
 
@@ -138,17 +164,8 @@ def make_world(name: str, work: Path) -> Path:
     """Videos of a world, if they are not there."""
     world, folder = WORLDS[name], work / "worlds" / name
     if not (folder / "world.yaml").is_file():
-        print(f"rendering {NUM_VIDEOS} videos of {name}", flush=True)
-        options = [
-            "--preset",
-            world.preset,
-            "--num_videos",
-            str(NUM_VIDEOS),
-            "--out",
-            str(folder),
-            "--overwrite",
-            "true",
-        ]
+        print(f"rendering the videos of {name}", flush=True)
+        options = ["--num_videos", str(NUM_VIDEOS), *world.options, "--out", str(folder), "--overwrite", "true"]
         videossl("world", world.world, *options, log=work / f"{name}.log")
     return folder
 
@@ -158,16 +175,13 @@ def run_row(name: str, row: str, seed: int, work: Path, max_steps: int | None) -
     run = work / name / f"{row}-{seed}"
     if not (run / "weights.safetensors").is_file():
         changes = {**WORLDS[name].changes, **ROWS[row].changes}
-        if row == "linear-stem":
-            changes.pop("model.encoder.stem.strides", None)
-        if "num_codes" not in "".join(ROWS[row].changes) and "model.latent" in ROWS[row].changes:
-            changes.pop("model.latent.num_codes", None)
-        options = [f"--{key}={value}" for key, value in changes.items()]
+        options = [f"--{key}={value}" for key, value in changes.items() if value is not None]
         if max_steps is not None:
             options.append(f"--training.max_steps={max_steps}")
         print(f"training {name} {row} seed {seed}", flush=True)
+        config = CONFIGS / f"{ROWS[row].config}.yaml"
         videossl(
-            "pretrain", "--config", str(CONFIG), f"--data.videos={make_world(name, work)}", f"--out={run}",
+            "pretrain", "--config", str(config), f"--data.videos={make_world(name, work)}", f"--out={run}",
             f"--seed={seed}", "--overwrite=true", *options, log=work / name / f"{row}-{seed}.train.log",
         )  # fmt: skip
     if not (run / "evaluation" / "metrics.json").is_file():
