@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from command_line import videossl
+from command_line import REPOSITORY, videossl
 from PIL import Image
 
 from videossl.data import PyAVReader
@@ -58,6 +58,7 @@ def test_a_video_finds_itself_and_its_pictures_are_shown(extracted, tmp_path):
 def test_a_moment_of_a_video_is_searched_alone(extracted):
     embeddings, videos = extracted
     said = search(embeddings, query=videos / "000011.mp4", seconds=0.6, number=1, apart_seconds=0)
+    assert said.splitlines()[0] == "nearest to 000011.mp4 at 0.50 s:"
     first = said.splitlines()[2].split()
     assert first[2:5] == ["0.50", "4", "000011.mp4"]
 
@@ -71,6 +72,20 @@ def test_a_picture_is_a_video_of_one_frame(extracted, tmp_path):
     assert "nearest to frame.png" in said
     assert len(hits(out)) == 3
     assert (out / "contact.html").read_text().count("<img") == 4
+
+
+def test_a_query_that_cannot_be_read_is_named_with_the_cause(extracted, tmp_path):
+    query = tmp_path / "sound.mp4"
+    query.write_bytes(b"no video at all")
+    done = videossl("search", "--embeddings", extracted[0], "--query", query)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"{query} cannot be searched for: it is not a video" in done.stderr
+
+
+def test_what_is_lost_of_a_damaged_query_is_said(extracted):
+    said = search(extracted[0], query=REPOSITORY / "tests/data/awkward/corrupt_middle.mp4", number=1)
+    assert "the query was not read whole" in said
+    assert "clips are lost" in said
 
 
 def test_a_row_of_the_table_needs_neither_model_nor_videos(extracted, tmp_path):

@@ -152,6 +152,7 @@ def test_kinds_of_labels_are_told_apart(frames, tmp_path):
     [
         ("video,kind\nx.mp4,a\n", "names none of the videos of this table: it has x.mp4, the table 000.mp4"),
         ("file,kind\n000.mp4,a\n", "expected a column `video`"),
+        ("video,kind\n", "no rows"),
         ("video,kind\n000.mp4,a\n000.mp4,b\n", "several rows of 000.mp4"),
         ("video,kind\n000.mp4,a\n001.mp4,b\n", "nothing could be probed"),
         ("video,split,kind\n000.mp4,training,a\n", "train, validation and test, got training"),
@@ -161,6 +162,11 @@ def test_labels_that_cannot_be_used_are_refused(frames, tmp_path, labels, says):
     (tmp_path / "labels.csv").write_text(labels)
     with pytest.raises(UsageError, match=says):
         probe_embeddings(frames[0], labels=str(tmp_path / "labels.csv"), settings=LINEAR)
+
+
+def test_scores_are_written_as_json_only(frames, tmp_path):
+    with pytest.raises(UsageError, match=r"to end in \.json"):
+        probe_embeddings(frames[0], labels=None, settings=LINEAR, out=tmp_path / "boundaries.csv")
 
 
 def test_labels_in_the_table_are_the_default_and_missed_where_there_are_none(frames, tmp_path):

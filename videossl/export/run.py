@@ -42,12 +42,19 @@ def export_run(
         UsageError: No such model, a file that may not be replaced, or a package that the format needs and is not there.
         WorkError: The encoder cannot be exported, or the file differs from it; no file is left then.
     """
-    if out.is_dir() or (out.exists() and not overwrite):
+    for name, value in (("num_frames", num_frames), ("frame_size", frame_size)):
+        if value is not None and value < 1:
+            raise UsageError(f"expected --{name} of at least 1, got {value}.")
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder. Choose a file as --out.")
+    if out.exists() and not overwrite:
         raise UsageError(f"{out} exists. Choose another --out, or replace it with --overwrite true.")
     files = find_model_files(run)
     data = load_data_settings(run)
     encoder = ExportedEncoder(
-        load(run), num_frames=num_frames or data.clips.num_frames, frame_size=frame_size or data.frame_size
+        load(run),
+        num_frames=data.clips.num_frames if num_frames is None else num_frames,
+        frame_size=data.frame_size if frame_size is None else frame_size,
     ).eval()
     about = {
         "videossl_version": __version__,

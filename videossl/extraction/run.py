@@ -159,8 +159,8 @@ def _lines(done: Extracted, out: Path, settings: ExtractionSettings) -> list[str
         lines.append(f"{_count(done.num_kept)} had their rows already, {_count(done.num_new)} {are} new")
     files = "1 file" if len(done.shards) == 1 else f"{len(done.shards)} files"
     lines.append(
-        f"wrote {done.num_new_rows} rows (one per {settings.level}) of {done.width} numbers; "
-        f"{done.num_rows} rows in {files}: {out}"
+        f"wrote {_rows(done.num_new_rows)} (one per {settings.level}) of {done.width} numbers; "
+        f"{_rows(done.num_rows)} in {files}: {out}"
     )
     if done.num_filled:
         are = "is" if done.num_filled == 1 else "are"
@@ -175,6 +175,10 @@ def _lines(done: Extracted, out: Path, settings: ExtractionSettings) -> list[str
 def _count(videos: int | Sequence[object], kind: str = "") -> str:
     number = videos if isinstance(videos, int) else len(videos)
     return f"{number} {kind}{'video' if number == 1 else 'videos'}"
+
+
+def _rows(number: int) -> str:
+    return f"{number} {'row' if number == 1 else 'rows'}"
 
 
 def _some(names: tuple[str, ...]) -> str:

@@ -1,6 +1,7 @@
 """What is searched for: a video, a picture or a row of the table, as vectors like those of the table."""
 
 import contextlib
+import csv
 import io
 import re
 import shutil
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 
 from videossl.data.media import Media
 from videossl.data.sources import VideoSet
-from videossl.errors import UsageError
+from videossl.errors import UsageError, WorkError
 from videossl.extraction import extract_run
+from videossl.extraction.extract import FAILURES
 from videossl.loading import find_model_files
 from videossl.path_ends import rows_by_path_end
 from videossl.search.pictures import PICTURE_SUFFIXES
@@ -33,6 +35,7 @@ class Query:
         seconds: (Q,) the same as a time.
         media: Where its pictures lie, None if nobody knows.
         row: Video and second, if it is a row of the table.
+        damage: What of it could not be read, None if all was.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Query:
     seconds: NDArray[np.float64]
     media: Media | None
     row: tuple[str, float] | None = None
+    damage: str | None = None
 
 
 def query_of_row(table: EmbeddingTable, video: str, frame: int | None) -> Query:
@@ -105,15 +109,33 @@ def query_of_file(table: EmbeddingTable, path: Path, run: str | None, *, seconds
             (folder / "picture").mkdir()
             shutil.copyfile(path, folder / "picture" / f"0{path.suffix.lower()}")
             videos = VideoSet(str(folder / "picture"), frames_per_second=1.0)
-        with contextlib.redirect_stdout(io.StringIO()):  # of the extraction only what goes wrong is news
-            extract_run(model, videos=videos, out=folder / "e", device=device, **_settings(table.about))
-        rows = EmbeddingTable(folder / "e").read()
+        out = folder / "e"
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):  # of the extraction only what goes wrong is news
+                extract_run(model, videos=videos, out=out, device=device, **_settings(table.about))
+        except WorkError as error:
+            cause = _cause(out)
+            raise error if cause is None else WorkError(f"{path} cannot be searched for: it {cause}") from error
+        damage = _cause(out)
+        rows = EmbeddingTable(out).read()
     times = rows.columns["seconds"].to_numpy(np.float64)
+    name = path.name
     if seconds is not None:
-        rows = rows.among(np.array([np.abs(times - seconds).argmin()]))
+        nearest = int(np.abs(times - seconds).argmin())
+        rows = rows.among(np.array([nearest]))
+        name = f"{path.name} at {times[nearest]:.2f} s"
     frames = rows.columns["frame"].to_numpy(np.int64)
     media = None if path.suffix.lower() in PICTURE_SUFFIXES else Media(str(path.resolve()))
-    return Query(path.name, rows.vectors, frames, rows.columns["seconds"].to_numpy(np.float64), media)
+    return Query(name, rows.vectors, frames, rows.columns["seconds"].to_numpy(np.float64), media, damage=damage)
+
+
+def _cause(extracted: Path) -> str | None:
+    """Why the one video of an extraction could not be read, or not whole; None if it could."""
+    path = extracted / FAILURES
+    if not path.is_file():
+        return None
+    with path.open(newline="", encoding="utf-8") as opened:
+        return next((row["cause"] for row in csv.DictReader(opened)), None)
 
 
 def _model(table: EmbeddingTable, run: str | None) -> str:

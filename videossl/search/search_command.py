@@ -75,7 +75,7 @@ def search(
     else:
         assert query is not None
         wanted = query_of_file(table, query, run, seconds=seconds, device=device)
-    notes = []
+    notes = [] if wanted.damage is None else [f"the query was not read whole: it is {wanted.damage}"]
     if index == "lancedb":
         lance = LanceIndex(table)
         if lance.was_made:
@@ -89,7 +89,9 @@ def search(
         candidates = lance.nearest(wanted.vectors, asked)
         hits, passed_over = candidates.best(number, apart_seconds=apart_seconds, without=wanted.row)
     if passed_over:
-        notes.append(f"{passed_over} rows within {apart_seconds:g} s of a better one of the same video are not shown")
+        rows = "1 row" if passed_over == 1 else f"{passed_over} rows"
+        are = "is" if passed_over == 1 else "are"
+        notes.append(f"{rows} within {apart_seconds:g} s of a better one of the same video {are} not shown")
     if len(hits) < number:
         notes.append(f"found {len(hits)}, not {number}: there are no more")
     if out is not None:

@@ -80,6 +80,10 @@ def _of_file(rows: Rows, path: Path) -> Labels:
     key = next((name for name in VIDEO_COLUMNS if name in labels), None)
     if key is None:
         raise UsageError(f"expected a column `video` in {path}, got {', '.join(map(str, labels.columns))}.")
+    if labels.empty:
+        raise UsageError(
+            f"{path} has columns ({', '.join(map(str, labels.columns))}) and no rows. Give one row a video."
+        )
     named = labels[key].astype(str)
     of_frame = "frame" in labels
     by = [key, "frame"] if of_frame else [key]

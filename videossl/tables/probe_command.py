@@ -44,6 +44,8 @@ def probe_embeddings(
         UsageError: Options or labels that cannot work, or nothing to probe.
     """
     _check(settings, rows_per_video)
+    if out is not None and out.suffix != ".json":
+        raise UsageError(f"expected --out to end in .json, got {out}.")
     table = EmbeddingTable(embeddings)
     rows = table.read()
     known = read_labels(table, rows, labels).chosen(targets)
