@@ -2,14 +2,14 @@
 
     python scripts/bench/futures.py                                  # all of it: days on one core, resumable row by row
     python scripts/bench/futures.py --worlds one-8-bounce --rows codes gaussian twin --seeds 0 1 2
-    python scripts/bench/futures.py --rows codes --max_steps 50 --work /tmp/try --page none    # try it
+    python scripts/bench/futures.py --rows codes --max_steps 50 --work try --page none    # try it
     python scripts/bench/futures.py --page_only                      # tables of what has been run
 
 A row is configs/pretrain/futures.yaml with what is said in ROWS changed, on one world, with one seed: 2,500 steps, at
 most about 11 minutes on one core of a small machine. The rows `quickstart...` are the configs of that name: 1,000
-steps, about 3 minutes. A run that is there is not trained again, a score that is there is
-not taken again. Every figure is of held-out videos (`videossl evaluate`, 256 contexts, K = 32). In the page the mean
-over seeds stands before their least and greatest.
+steps, about 3 minutes, or 3,000 steps. A run that is there is not trained again, a score that is there is not taken
+again. Every figure is of held-out videos (`videossl evaluate`, 256 contexts, K = 32). In the page the mean over seeds
+stands before their least and greatest.
 """
 
 import argparse
@@ -66,6 +66,7 @@ class Row:
 
 ROWS = {
     "quickstart": Row("Gaussian r, mixture prior refitted", config="quickstart"),
+    "quickstart-long": Row("the same, 3,000 steps", {"training.max_steps": "3000"}, config="quickstart"),
     "quickstart-no-refit": Row("Gaussian r, Gaussian prior", {"training.refit": "null"}, config="quickstart"),
     "quickstart-twin": Row("no latent: MLP predictor", config="quickstart_twin"),
     "codes": Row("codes, exact posterior (`CodebookLatent`)"),
