@@ -95,8 +95,7 @@ class VideoTransformer(Encoder):
         causal: Tokens see their own tubelet time and earlier ones only (block-causal in time), so that a frame's tokens
             do not depend on later frames; otherwise all tokens see each other.
         mlp_ratio: Hidden width of the MLPs over the token width.
-        stem: Made with width, patch size and tubelet frames: pixels -> tokens. `ConvStem` learns sooner where small
-            things are and how fast they go.
+        stem: Made with width, patch size and tubelet frames: pixels -> tokens; `LinearStem` or `ConvStem`.
     """
 
     def __init__(
