@@ -154,6 +154,19 @@ def test_codes_stand_on_other_objectives(objective):
     assert loss.total.isfinite()
 
 
+def test_a_view_that_is_missing_has_no_part_in_the_loss():
+    torch.manual_seed(4)
+    ada, views = parts(beta=FixedBeta(0.3)), torch.randn(2, 6, 16)
+    present = torch.ones(2, 6, dtype=torch.bool)
+    present[1, 2] = False
+    changed = views.clone()
+    changed[1, 2] = torch.randn(16)
+    one, two = (
+        ada(each, generator=torch.Generator().manual_seed(3), present=present).total for each in (views, changed)
+    )
+    torch.testing.assert_close(one, two)
+
+
 def test_the_same_generator_draws_the_same_codes():
     views = torch.randn(2, 12, 16)
     one, two = (parts()(views, generator=torch.Generator().manual_seed(3)).total for _ in range(2))

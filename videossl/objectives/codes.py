@@ -8,7 +8,7 @@ from torch import Tensor
 
 from videossl.objectives.base import MultiViewObjective
 from videossl.objectives.latent import Inferred
-from videossl.objectives.present import mean_along, mean_present
+from videossl.objectives.present import mean_along
 from videossl.objectives.view_graph import ViewGraph
 from videossl.transition.precision import at_least_float32
 from videossl.transition.protocols import CodedLatent, Editor
@@ -46,10 +46,10 @@ def infer_codes(
 
     The editor is asked what each code makes of the context; what that costs says how likely the code was
     (`exact_posterior`). Editor and encoder then learn from the expectation of the loss over q where the objective can
-    tell guesses apart (`MultiViewObjective.losses`): `correction` is what that is beside the loss of the code that was
-    drawn. Elsewhere they learn from the drawn code, which is noisier. No gradient has to pass through a sampled
-    code, and no code stays unused for want of one. The prior and the posterior net learn q by
-    `KL(q || p) + KL(q || net)`, without gradient to the states.
+    tell guesses apart (`MultiViewObjective.losses`): its difference to the loss of the code that was drawn is
+    added to `learned`. Elsewhere, and where views are missing, they learn from the drawn code, which is noisier. No
+    gradient has to pass through a sampled code, and no code stays unused for want of one. The prior and the posterior
+    net learn q by `KL(q || p) + KL(q || net)`, without gradient to the states.
 
     Args:
         latent: Codes, a prior, and a posterior that learns.
@@ -71,7 +71,8 @@ def infer_codes(
     codes = latent.codes().to(contexts)
     shape = (*contexts.shape[:-1], codes.shape[-1])
     guesses = torch.stack([editor(contexts, code.expand(shape)) for code in codes])  # (C, P, B, D)
-    losses = objective.losses(embeddings, guesses, targets)
+    # A view that is missing would be a negative of every guess.
+    losses = objective.losses(embeddings, guesses, targets) if present is None else None
     with torch.no_grad():
         if losses is None:
             graph = ViewGraph.of(objective.graph, len(embeddings))
@@ -86,7 +87,7 @@ def infer_codes(
     if losses is not None:
         of_chosen = losses.gather(0, chosen[None])[0]
         expected = (q.exp().permute(2, 0, 1) * losses).sum(0)
-        learned = learned + mean_present(expected - of_chosen, present)
+        learned = learned + (expected - of_chosen).mean()
     measured = kl.detach()
     used = torch.exp(q).mean(dim=(0, 1))
     terms = {
