@@ -7,8 +7,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 
 from videossl.cli import main
+from videossl.data import ClipPlanner, PyAVReader, VideoIndex
+from videossl.evaluation import read_held_out
+from videossl.evaluation.of_run import world_of
 
 SMALL = """
 data: {videos: VIDEOS, frame_size: 16, clips: {num_views: 2, num_frames: 2, mode: future}, heldout_share: 0.25}
@@ -147,3 +151,27 @@ def test_the_meter_says_where_the_time_goes_and_what_to_change(videos: Path, tmp
     code, _, error = call("bench", "data", "--config", config(tmp_path, videos), "--batches", 0)
     assert code == 2
     assert "expected batches of at least 1" in error
+
+
+def test_the_store_of_a_world_knows_its_futures(tmp_path: Path) -> None:
+    world, store = tmp_path / "world", tmp_path / "store"
+    for options in (
+        ["world", "digits", "--preset", "one-8", "--num_videos", "24", "--out", str(world)],
+        ["cache", "--videos", str(world), "--out", str(store), "--frame_size", "24", "--num_workers", "1"],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(options)
+        assert ended.value.code == 0
+    read = []
+    for videos in (world, store):
+        index = VideoIndex.build(str(videos), heldout_share=0.9, seed=0)
+        found = world_of(index)
+        assert found is not None
+        held_out = read_held_out(index, ClipPlanner(num_frames=4), PyAVReader, frame_size=24, world=found)
+        read.append(held_out)
+    files, frames = read
+    assert files.names == frames.names
+    assert files.branches is not None
+    assert frames.branches is not None
+    torch.testing.assert_close(files.branches, frames.branches, rtol=0, atol=0)
+    torch.testing.assert_close(files.contexts, frames.contexts, rtol=0, atol=0)

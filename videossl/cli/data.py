@@ -50,7 +50,8 @@ def cache(
     """Decode and resize videos once, for training that reads them many times: give OUT in place of the videos then.
 
     Stopped at any moment, the same command goes on: finished videos are kept, and only new and changed ones are read.
-    Exit code 1 if a video cannot be read; unreadable.csv in OUT lists such videos.
+    Of a world's folder, what is known of its videos comes along. Exit code 1 if a video cannot be read;
+    unreadable.csv in OUT lists such videos.
 
     Args:
         videos: Folder tree of videos, one file, a list, or whatever else training takes.
@@ -63,8 +64,9 @@ def cache(
         overwrite: Replace a store that exists.
     """
     from videossl.data.store_command import cache_videos
+    from videossl.worlds import copy_world, is_world
 
-    return cache_videos(
+    exit_code = cache_videos(
         videos,
         out,
         reader=reader,
@@ -74,3 +76,6 @@ def cache(
         deadline_seconds=deadline_seconds,
         overwrite=overwrite,
     )
+    if isinstance(videos, str) and is_world(Path(videos)):
+        copy_world(Path(videos), out)  # so that `videossl evaluate` knows all futures of these videos, too
+    return exit_code

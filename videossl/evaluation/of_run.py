@@ -62,7 +62,7 @@ def evaluate_run(
         settings.clips,
         settings.reader,
         frame_size=settings.frame_size,
-        world=_world_of(index),
+        world=world_of(index),
         num_contexts=num_contexts,
         seed=seed,
         isolate=settings.isolate,
@@ -81,8 +81,8 @@ def evaluate_run(
     return table(metrics)
 
 
-def _world_of(index: VideoIndex) -> tuple[World, Truth] | None:
-    """The world that the videos came from, if they did: its folder, or the folder `videos` in it."""
+def world_of(index: VideoIndex) -> tuple[World, Truth] | None:
+    """The world that the videos came from, if they did: its folder, the folder `videos` in it, or a store of it."""
     for folder in sorted({folder for row in index for folder in row.path.parents[:2]}):
         if is_world(folder):
             return load_world(folder)

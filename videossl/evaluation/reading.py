@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from videossl.data.clips import ClipPlanner
 from videossl.data.decode.base import VideoError, VideoReader
 from videossl.data.index import Video, VideoIndex
 from videossl.data.isolated_reader import Readers
+from videossl.data.stored import is_stored
 from videossl.errors import UsageError
 from videossl.evaluation.films import MOST_FILMS, Film, paced_frames, shift_of
 from videossl.evaluation.held_out import MINIMUM_CONTEXTS, HeldOut, ProbeClips, check_enough
@@ -263,11 +265,16 @@ def _with_world_extras(
     )
 
 
+def _file(video: Video) -> Path:
+    """The file that was rendered, of a video in a store too: there the name still says it."""
+    return Path(video.name) if is_stored(video.media) else video.path
+
+
 def _truth_rows(videos: list[Video], truth: Truth) -> list[int]:
     """The row of the truth for each video, found by the end of its path."""
     rows = []
     for video, row in zip(
-        videos, rows_by_path_end(truth.video.tolist(), [video.path for video in videos]), strict=True
+        videos, rows_by_path_end(truth.video.tolist(), [_file(video) for video in videos]), strict=True
     ):
         if row is None:
             raise UsageError(

@@ -3,7 +3,7 @@
 from videossl.worlds.base import Branches, Decoys, World, WorldSample
 from videossl.worlds.billiards import Billiards
 from videossl.worlds.digits import Digits
-from videossl.worlds.folder import is_world, load_world, write_world
+from videossl.worlds.folder import copy_world, is_world, load_world, write_world
 from videossl.worlds.maze import Maze
 from videossl.worlds.presets import PRESETS, Preset, preset
 from videossl.worlds.targets import clip_targets
@@ -21,6 +21,7 @@ __all__ = [
     "World",
     "WorldSample",
     "clip_targets",
+    "copy_world",
     "is_world",
     "load_world",
     "preset",

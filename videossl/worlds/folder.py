@@ -17,6 +17,7 @@ import yaml
 from torch import Tensor
 
 from videossl.errors import UsageError, WorkError
+from videossl.files import replacing
 from videossl.progress import progress
 from videossl.worlds.base import World
 from videossl.worlds.truth import Truth
@@ -72,6 +73,15 @@ def write_world(world: World, out: Path, *, num_videos: int, seed: int, frames_p
 def is_world(folder: Path) -> bool:
     """Whether `write_world` made this folder."""
     return (folder / WORLD_FILE).is_file() and (folder / TRUTH_FILE).is_file()
+
+
+def copy_world(folder: Path, out: Path) -> None:
+    """What a world's folder says of its videos, beside the same videos in another form."""
+    for name in (TRUTH_FILE, WORLD_FILE):
+        with replacing(out / name) as temporary:
+            shutil.copyfile(folder / name, temporary)
+    if (folder / SOURCES).is_dir():
+        shutil.copytree(folder / SOURCES, out / SOURCES, dirs_exist_ok=True)
 
 
 def load_world(folder: Path) -> tuple[World, Truth]:
