@@ -33,6 +33,22 @@ def leaves(floor, place, heading, steps, pitch, weights):
     return found
 
 
+def floors(world, seed, count=12):
+    """What is never bright, of every video: (count, H, W) bool."""
+    return world.render(world.truth(count, seed=seed))[:, :, 0].amin(dim=1) > 0
+
+
+def test_of_a_few_mazes_every_video_has_one_whatever_the_seed():
+    assert len(torch.unique(floors(Maze(), 0), dim=0)) == 12
+    few = Maze(num_mazes=3)
+    here, there = floors(few, 0), floors(few, 7)
+    assert torch.equal(here, there)
+    assert torch.equal(here[:3].repeat(4, 1, 1), here)
+    assert len(torch.unique(here, dim=0)) == 3
+    truth = few.truth(2, seed=1)
+    assert few.branches(truth).probabilities.shape == (2, few.num_branches)
+
+
 @pytest.mark.parametrize("steps", [2, 4, 8])
 @pytest.mark.parametrize("max_choices", [2, 3])
 def test_branches_are_the_walks_that_the_picture_allows(steps, max_choices):
@@ -114,6 +130,7 @@ def test_two_thousand_clips_of_a_maze_are_drawn_in_a_second():
         ({"max_choices": 4}, "max_choices to be 2 or 3, got 4"),
         ({"turn_weights": (1.0, 0.0, 1.0)}, "turn_weights above 0"),
         ({"wall_share": 1.5}, r"wall_share in \[0, 1\]"),
+        ({"num_mazes": 0}, "num_mazes of at least 1"),
         ({"num_frames": 40}, "at most 10 steps, got 18"),
     ],
 )

@@ -30,7 +30,7 @@ MOST_STEPS = 10  # 2 ** 10 futures of every context
 
 
 class Maze(World):
-    """A digit in a maze, a new maze in every video. It never stops and never turns back.
+    """A digit in a maze, a new one in every video or one of a few. It never stops and never turns back.
 
     Places lie on a lattice; each has 2 or 3 ways (with max_choices 3 up to 4), so there are no dead ends. From one
     place to the next, which is one step, the digit takes frames_per_step frames. At each place it goes on through one
@@ -58,6 +58,9 @@ class Maze(World):
         max_choices: Ways to go on at a place, at most: 2 or 3.
         turn_weights: Of going straight on, right and left, above 0.
         wall_share: In [0, 1]: how many of the ways that could be closed are; at 1 hardly any choice is left.
+        num_mazes: Different mazes, the same ones whatever the seed; None: each video has its own. With one of its own
+            a clip can be told from clips of other videos by its walls alone, and a contrastive loss then asks for
+            nothing that moves.
 
     Raises:
         UsageError: The arguments do not fit each other.
@@ -77,10 +80,11 @@ class Maze(World):
         max_choices: int = 2,
         turn_weights: tuple[float, float, float] = (0.6, 0.3, 0.1),
         wall_share: float = 0.3,
+        num_mazes: int | None = None,
     ) -> None:
         self.canvas, self.places_per_side, self.digit_size = canvas, places_per_side, digit_size
         self.num_frames, self.branch_frame, self.frames_per_step = num_frames, branch_frame, frames_per_step
-        self.max_choices, self.wall_share = max_choices, wall_share
+        self.max_choices, self.wall_share, self.num_mazes = max_choices, wall_share, num_mazes
         self.turn_weights = np.array(turn_weights, np.float64)  # (3,) straight on, right, left
         self._check_arguments()
         self.num_branches = max_choices**self.num_steps
@@ -97,6 +101,7 @@ class Maze(World):
             "max_choices": self.max_choices,
             "turn_weights": self.turn_weights.tolist(),
             "wall_share": self.wall_share,
+            "num_mazes": self.num_mazes,
         }
 
     def truth(self, num_videos: int, seed: int) -> Truth:
@@ -200,6 +205,8 @@ class Maze(World):
         return -(-frames // self.frames_per_step)
 
     def _mazes(self, seeds: list[int], rows: list[int]) -> Bools:
+        if self.num_mazes is not None:
+            seeds, rows = [0] * len(rows), [row % self.num_mazes for row in rows]
         return random_mazes(
             seeds, rows, side=self.places_per_side, max_ways=self.max_choices + 1, wall_share=self.wall_share
         )
@@ -261,6 +268,7 @@ class Maze(World):
             (self.max_choices in (2, 3), "max_choices to be 2 or 3", self.max_choices),
             ((self.turn_weights > 0).all(), "turn_weights above 0", self.turn_weights.tolist()),
             (0 <= self.wall_share <= 1, "wall_share in [0, 1]", self.wall_share),
+            (self.num_mazes is None or self.num_mazes >= 1, "num_mazes of at least 1, or null", self.num_mazes),
         ):
             if not fits:
                 raise UsageError(f"the maze needs {wanted}, got {got}.")
