@@ -230,6 +230,7 @@ class FutureScorer:
         }
         if row.told is not None:
             found["branch_accuracy"] = branch_accuracy(row.many, row.told, branches, space.decoys)
+            found["branch_choice"] = branch_accuracy(row.many, row.told, branches)
         return found
 
     def _truth_scores(self, space: Space) -> dict[str, Tensor]:

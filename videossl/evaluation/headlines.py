@@ -66,11 +66,12 @@ def headlines(metrics: dict[str, Any]) -> dict[str, float]:
         Of the model's samples: `coverage`, `precision`, `calibration` (total variation of the branches within each
         context, mean over contexts), `calibration_pooled` (of all contexts together), `nll`, `nll_own`, each of
         the first five also as `..._tuned_noise`, for noise around the mean prediction tuned for coverage, and as
-        `..._posterior` and `..._truth`, for the two oracles; `nll_chance`. `posterior_branch_accuracy` and `kl_nats`
-        (nats). R^2 of linear probes: `kick_r2_sampled` and `kick_r2_innovation` from r, `velocity_r2` and
-        `position_r2` from the representation, `..._each_...` for each of several objects; `identity_accuracy` (mean
-        over objects). `steering_rate`, `steering_own` (oracle), `steering_unsteered` (control). Of whole futures of
-        several steps, in worlds whose videos are long enough: `coverage_2_steps` and so on, for the same four sources.
+        `..._posterior` and `..._truth`, for the two oracles; `nll_chance`. `posterior_branch_accuracy`,
+        `posterior_branch_choice` (among possible futures only) and `kl_nats` (nats). R^2 of linear probes:
+        `kick_r2_sampled` and `kick_r2_innovation` from r, `velocity_r2` and `position_r2` from the representation,
+        `..._each_...` for each of several objects; `identity_accuracy` (mean over objects). `steering_rate`,
+        `steering_own` (oracle), `steering_unsteered` (control). Of whole futures of several steps, in worlds whose
+        videos are long enough: `coverage_2_steps` and so on, for the same four sources.
     """
     rows = {row["key"]: row["metrics"] for row in metrics["rows"]}
     found: dict[str, float] = {}
@@ -85,6 +86,8 @@ def headlines(metrics: dict[str, Any]) -> dict[str, float]:
     for name in ("posterior_branch_accuracy", "kl_nats"):
         if metrics["health"][name] is not None:
             found[name] = metrics["health"][name]
+    if "branch_choice" in rows.get("posterior", {}):
+        found["posterior_branch_choice"] = rows["posterior"]["branch_choice"]["value"]
     probed = {(entry["target"], entry["features"]): entry["value"] for entry in metrics["probes"]}
     found |= {name: probed[asked] for name, asked in PROBES.items() if asked in probed}
     identities = [

@@ -82,6 +82,14 @@ def metric_help(
             "impossible ones. What blurs here blurs in every sample of the prior too.",
             hit,
         )
+        add(
+            "branch_choice",
+            "The same among possible futures only",
+            "higher",
+            "Only where the samples were told a future: the share whose nearest possible future is that very one. It "
+            "says whether the latent tells which future it is, however far off the sample then lands.",
+            1 / num_possible,
+        )
     add(
         "nll",
         "Negative log-likelihood among candidates, nats",
