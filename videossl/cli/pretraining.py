@@ -86,6 +86,8 @@ def pretrain(
             print(f"warning: {message}")
         if done.num_unreadable:
             print(f"{done.num_unreadable} videos could not be read; they are listed in {done.run / 'unreadable.csv'}")
+        if done.transition is not None:
+            print(done.transition)
         if done.refit is not None:
             print(done.refit.fit)
         print(f"trained {done.steps} steps in {done.seconds:.0f} s: {done.run}")

@@ -21,7 +21,7 @@ from videossl.data import Augment, MultiCrop, VideoIndex, VideoViews
 from videossl.data.settings import DataSettings
 from videossl.errors import UsageError, WorkError
 from videossl.models import WorldModel
-from videossl.objectives import Beta, MultiViewObjective
+from videossl.objectives import AdaSSL, Beta, MultiViewObjective
 from videossl.objectives.x_sample import XSample
 from videossl.run_directory import RunDirectory, write_json
 from videossl.training.auxiliaries import Auxiliary
@@ -35,13 +35,15 @@ from videossl.training.callbacks import (
 )
 from videossl.training.checkpoint import Checkpoint
 from videossl.training.density import fit_concentration
+from videossl.training.embedded_pairs import Pairs
 from videossl.training.environment import environment
 from videossl.training.loaders import has_heldout_loss, heldout_loader, train_loader, view_batches
 from videossl.training.metrics_file import continued_csv_logger
 from videossl.training.pretraining import Pretraining
-from videossl.training.prior_refit import Refit, can_refit, refit_prior
+from videossl.training.prior_refit import Refit, can_refit, has_pairs, pairs_of_videos, refit_prior
 from videossl.training.rehearsal import rehearse
 from videossl.training.settings import TrainingSettings
+from videossl.training.transition_fit import TransitionFit, fit_transition
 from videossl.training.weights_file import save_weights
 from videossl.types import ViewBatch
 
@@ -79,6 +81,7 @@ class Pretrained:
     seconds: float
     num_unreadable: int
     warnings: list[str]
+    transition: TransitionFit | None  # of latent and editor, after the training; None: there was none
     refit: Refit | None  # of the prior; None: there was none
 
 
@@ -201,29 +204,60 @@ def pretrain(
             f"interrupted at step {trainer.global_step}, which is saved. "
             f"Go on with: videossl pretrain --config {run.config} --ckpt last"
         ) from None
-    refit = None
+    transition, refit = None, None
     if trainer.is_global_zero:
         named = config.get("training", {}).get("refit", {}).get("prior") if training.refit is not None else None
-        refit = _finish(model, augment, train_views, heldout_batches, training, named, seed=seed)
+        transition, pairs = _fit_transition(module, train_views, seed=seed)
+        refit = _fit_prior(model, augment, train_views, heldout_batches, training, named, pairs, seed=seed)
         # The checkpoints and the config stay those of the training: it can go on.
         save_weights(model, run.weights, prior=None if refit is None else refit.prior)
     return Pretrained(
-        run.path, trainer.global_step, time.monotonic() - began, len(unreadable.failures), collapse.said, refit
+        run.path,
+        trainer.global_step,
+        time.monotonic() - began,
+        len(unreadable.failures),
+        collapse.said,
+        transition,
+        refit,
     )
 
 
-def _finish(
+def _fit_transition(module: Pretraining, views: VideoViews, *, seed: int) -> tuple[TransitionFit | None, Pairs | None]:
+    """The transition trained on, and the embeddings that it was trained on."""
+    training = module.settings
+    settings = training.refit_transition
+    can_be_fitted = isinstance(module.objective, AdaSSL) and has_pairs(views)
+    if settings is None or not can_be_fitted:
+        return None, None
+    assert isinstance(module.objective, AdaSSL)  # it has been looked at; for the type checker
+    pairs = pairs_of_videos(
+        module.model,
+        module.augment,
+        views,
+        settings,
+        batch_size=training.batch_size,
+        num_workers=training.num_workers,
+        seed=seed,
+    )
+    return fit_transition(module.objective, pairs, settings, seed=seed), pairs
+
+
+def _fit_prior(
     model: WorldModel,
     augment: Augment | MultiCrop,
     views: VideoViews,
     heldout_batches: Iterable[ViewBatch] | None,
     training: TrainingSettings,
     named: Mapping[str, Any] | None,
+    pairs: Pairs | None,
     *,
     seed: int,
 ) -> Refit | None:
     """What is fitted on top of the trained model: its prior, then the width of its density."""
-    refit = None
+    refit, transition = None, training.refit_transition
+    if training.refit is not None and transition is not None:
+        is_same = (transition.num_draws, transition.max_videos) == (training.refit.num_draws, training.refit.max_videos)
+        pairs = pairs if is_same else None
     if training.refit is not None and can_refit(model, views):
         refit = refit_prior(
             model,
@@ -234,6 +268,7 @@ def _finish(
             batch_size=training.batch_size,
             num_workers=training.num_workers,
             seed=seed,
+            pairs=pairs,
         )
     fit_concentration(model, augment, heldout_batches or view_batches(views, batch_size=training.batch_size))
     return refit

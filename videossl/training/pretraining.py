@@ -201,6 +201,15 @@ def _check(model: WorldModel, objective: MultiViewObjective, settings: TrainingS
         )
     if settings.rollout and model.editor is None:
         raise UsageError("training.rollout is about the transition, and this model has none. Set model.editor.")
+    if settings.refit_transition is not None and (model.editor is None or settings.rollout):
+        raise UsageError(
+            "training.refit_transition trains single steps of a transition, and "
+            + (
+                "training.rollout trains several: choose one."
+                if settings.rollout
+                else "this model has none: leave it out."
+            )
+        )
     can_collapse = isinstance(objective, Prediction) and objective.regulariser is None
     if can_collapse and _teacher_decay(objective, settings) is None:
         raise UsageError(

@@ -106,7 +106,7 @@ def fit_prior(
     settings = settings or PriorRefit()
     _check(contexts, futures, videos)
     fitted, judged = (
-        (contexts[rows], futures[rows]) for rows in _split(videos, len(contexts), settings.kept_out_share, seed)
+        (contexts[rows], futures[rows]) for rows in split_by_video(videos, len(contexts), settings.kept_out_share, seed)
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -225,7 +225,7 @@ def _start(
     return made
 
 
-def _split(videos: Tensor | None, num_pairs: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
+def split_by_video(videos: Tensor | None, num_pairs: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
     """Rows to fit on, and rows to keep out; no video is in both."""
     of_rows = torch.arange(num_pairs) if videos is None else videos.cpu()
     distinct = torch.unique(of_rows)

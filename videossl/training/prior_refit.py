@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, cast
 from videossl.data import Augment, MultiCrop, VideoViews
 from videossl.errors import UsageError
 from videossl.models import SparseGate, WorldModel
-from videossl.training.embedded_pairs import embedded_pairs
+from videossl.training.embedded_pairs import Pairs, embedded_pairs
 from videossl.training.loaders import view_batches
 from videossl.training.prior_fit import FEWEST_VIDEOS, FittedLatent, PriorFit, fit_prior
-from videossl.training.refit_settings import PriorRefit
+from videossl.training.refit_settings import PriorRefit, TransitionRefit
 from videossl.training.suited_prior import SparseFit, suited_prior
 
 
@@ -37,8 +37,9 @@ def refit_prior(
     batch_size: int,
     num_workers: int,
     seed: int,
+    pairs: Pairs | None = None,
 ) -> Refit:
-    """Embed the training videos once, and fit the prior of the model on them.
+    """Embed the training videos, and fit the prior of the model on them.
 
     The concentration of the model's density belongs to its prior: fit it again afterwards.
 
@@ -51,6 +52,7 @@ def refit_prior(
         batch_size: Videos that are encoded at once.
         num_workers: Loader processes.
         seed: Of which clips are cut, and of the fit.
+        pairs: What `pairs_of_videos` gave, if it has been asked already.
 
     Raises:
         UsageError: No prior to fit, single views, or too few videos.
@@ -58,9 +60,10 @@ def refit_prior(
     prior, named = suited_prior(model.latent, settings.prior, named)
     if views.planner.num_views < 2:
         raise UsageError("a prior is fitted to what followed each clip, and there are single views of each video.")
-    numbers = list(_different_clips(views, settings, seed))
-    batches = view_batches(views, batch_size=batch_size, numbers=numbers, num_workers=num_workers)
-    pairs = embedded_pairs(model, augment, batches)
+    if pairs is None:
+        pairs = pairs_of_videos(
+            model, augment, views, settings, batch_size=batch_size, num_workers=num_workers, seed=seed
+        )
     latent = SparseFit(model.latent) if isinstance(model.latent, SparseGate) else model.latent
     assert latent is not None  # it has been looked at; for the type checker
     settings = replace(settings, prior=prior)
@@ -72,10 +75,32 @@ def refit_prior(
 
 def can_refit(model: WorldModel, views: VideoViews) -> bool:
     """Whether there is a prior, what to fit it to, and enough of it."""
-    return model.latent is not None and views.planner.num_views > 1 and len(views) >= FEWEST_VIDEOS
+    return model.latent is not None and has_pairs(views)
 
 
-def _different_clips(views: VideoViews, settings: PriorRefit, seed: int) -> Iterator[int]:
+def has_pairs(views: VideoViews) -> bool:
+    """Whether there are contexts with what came after them, and enough of them."""
+    return views.planner.num_views > 1 and len(views) >= FEWEST_VIDEOS
+
+
+def pairs_of_videos(
+    model: WorldModel,
+    augment: Augment | MultiCrop,
+    views: VideoViews,
+    settings: PriorRefit | TransitionRefit,
+    *,
+    batch_size: int,
+    num_workers: int,
+    seed: int,
+) -> Pairs:
+    """What a fit is made on: `settings.num_draws` clips of each of the videos, `settings.max_videos` at most."""
+    numbers = list(_different_clips(views, settings, seed))
+    return embedded_pairs(
+        model, augment, view_batches(views, batch_size=batch_size, numbers=numbers, num_workers=num_workers)
+    )
+
+
+def _different_clips(views: VideoViews, settings: PriorRefit | TransitionRefit, seed: int) -> Iterator[int]:
     """Sample numbers: several draws of every video, fewer of those that are too short to be cut in several ways."""
     rows = list(range(len(views)))
     if len(rows) > settings.max_videos:

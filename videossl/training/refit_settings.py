@@ -1,6 +1,6 @@
-"""How the prior of a trained model is fitted once more."""
+"""What is fitted once more when a training has ended, and how."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -39,16 +39,53 @@ class PriorRefit:
     context_noise: float = 0.1
 
     def __post_init__(self) -> None:
-        for name in ("num_draws", "max_videos", "max_steps", "patience_steps", "batch_size"):
-            value = getattr(self, name)
-            if value < 1:
-                raise UsageError(f"expected {name} of a refit >= 1, got {value}.")
-        for name in ("weight_decay", "context_noise"):
-            value = getattr(self, name)
-            if not 0 <= value < float("inf"):
-                raise UsageError(f"expected {name} of a refit of 0 or more, got {value}.")
-        if not 0 < self.kept_out_share < 1 or not 0 < self.learning_rate < float("inf"):
-            raise UsageError(
-                f"expected kept_out_share of a refit between 0 and 1 and learning_rate above 0, got "
-                f"{self.kept_out_share} and {self.learning_rate}."
-            )
+        _check_settings(
+            self,
+            counts=("num_draws", "max_videos", "max_steps", "patience_steps", "batch_size"),
+            weights=("weight_decay", "context_noise"),
+        )
+
+
+@dataclass
+class TransitionRefit:
+    """Latent and editor trained on, on embeddings of an encoder that stands still, before the prior is fitted.
+
+    Attributes:
+        kept_out_share: Share of the videos to train on that are kept out of the fit: it is kept only where it is better
+            on them. Videos that are held out for evaluation are not touched.
+        num_draws: Clips that are cut from each video, at different times where it is long enough.
+        max_videos: Of more videos than these, so many are drawn.
+        max_steps: Of AdamW, with a learning rate that falls as a cosine.
+        batch_size: Pairs a step: more than in the training, as nothing is encoded.
+        learning_rate: Peak.
+        weight_decay: On matrices.
+    """
+
+    kept_out_share: float = 0.1
+    num_draws: int = 4
+    max_videos: int = 20_000
+    max_steps: int = 1000
+    batch_size: int = 512
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+
+    def __post_init__(self) -> None:
+        _check_settings(self, counts=("num_draws", "max_videos", "max_steps"), weights=("weight_decay",))
+        if self.batch_size < 2:
+            raise UsageError(f"expected batch_size of a refit >= 2, as pairs are compared, got {self.batch_size}.")
+
+
+def _check_settings(settings: PriorRefit | TransitionRefit, *, counts: Sequence[str], weights: Sequence[str]) -> None:
+    for name in counts:
+        value = getattr(settings, name)
+        if value < 1:
+            raise UsageError(f"expected {name} of a refit >= 1, got {value}.")
+    for name in weights:
+        value = getattr(settings, name)
+        if not 0 <= value < float("inf"):
+            raise UsageError(f"expected {name} of a refit of 0 or more, got {value}.")
+    if not 0 < settings.kept_out_share < 1 or not 0 < settings.learning_rate < float("inf"):
+        raise UsageError(
+            f"expected kept_out_share of a refit between 0 and 1 and learning_rate above 0, got "
+            f"{settings.kept_out_share} and {settings.learning_rate}."
+        )

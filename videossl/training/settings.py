@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from videossl.errors import UsageError
-from videossl.training.refit_settings import PriorRefit
+from videossl.training.refit_settings import PriorRefit, TransitionRefit
 
 
 @dataclass
@@ -41,6 +41,8 @@ class TrainingSettings:
         heldout_every: Steps between two looks at the held-out videos.
         heldout_batches: Batches of held-out videos at each look, at most.
         checkpoint_every: Steps between two checkpoints.
+        refit_transition: How latent and editor are trained on when the training has ended, on embeddings that stand
+            still, before the prior is fitted; null: they are not.
         refit: How the prior of the latent is fitted once more when the training has ended; null: it is not.
     """
 
@@ -67,6 +69,7 @@ class TrainingSettings:
     heldout_every: int = 250
     heldout_batches: int = 4
     checkpoint_every: int = 1000
+    refit_transition: TransitionRefit | None = None
     refit: PriorRefit | None = field(default_factory=PriorRefit)
 
     def __post_init__(self) -> None:

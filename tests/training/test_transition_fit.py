@@ -1,0 +1,102 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import normalize
+
+from videossl.errors import UsageError
+from videossl.models import CodebookLatent, GaussianLatent, MLPEditor, MLPProjector, VideoTransformer, WorldModel
+from videossl.objectives import AdaSSL, Distillation, FixedBeta, InformationBudget, MVInfoNCE
+from videossl.training.embedded_pairs import Pairs
+from videossl.training.pretraining import Pretraining
+from videossl.training.refit_settings import TransitionRefit
+from videossl.training.settings import TrainingSettings
+from videossl.training.transition_fit import fit_transition
+
+D, R = 8, 2
+QUICK = TransitionRefit(max_steps=150, batch_size=64, learning_rate=5e-3)
+
+
+def pairs(n: int = 400) -> Pairs:
+    """Futures that are one of two turns away from their contexts; two pairs a video."""
+    generator = torch.Generator().manual_seed(0)
+    contexts = normalize(torch.randn(n, D, generator=generator), dim=-1)
+    turns = torch.linalg.qr(torch.randn(2, D, D, generator=generator)).Q
+    ways = torch.randint(0, 2, (n,), generator=generator)
+    return Pairs(contexts, torch.einsum("nd,nde->ne", contexts, turns[ways]), torch.arange(n) // 2)
+
+
+def adassl(latent: nn.Module | None, beta: FixedBeta | InformationBudget | None, **kwargs: object) -> AdaSSL:
+    torch.manual_seed(0)
+    editor = MLPEditor(D, latent.latent_dim if latent is not None else 0, hidden_dim=32)
+    return AdaSSL(MVInfoNCE(temperature=0.1, graph="all"), latent, editor, beta, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("latent", "beta"),
+    [
+        (GaussianLatent(D, latent_dim=R, hidden_dim=32), InformationBudget(nats=1.0)),
+        (CodebookLatent(D, num_codes=4, hidden_dim=32), FixedBeta(0.1)),
+        (None, None),
+    ],
+    ids=["gaussian", "codes", "none"],
+)
+def test_an_untrained_transition_learns_the_turns_and_is_kept(latent, beta):
+    trained = adassl(latent, beta)
+    fit = fit_transition(trained, pairs(), QUICK, seed=0)
+    assert fit.is_better
+    assert fit.after < fit.before - 0.5
+    assert (fit.num_pairs, fit.num_kept_out) == (360, 40)
+    assert "kept" in str(fit)
+
+
+def test_a_transition_that_is_not_better_is_dropped_with_all_its_weights():
+    trained = adassl(GaussianLatent(D, latent_dim=R, hidden_dim=32), InformationBudget(nats=1.0))
+    fit_transition(trained, pairs(), QUICK, seed=0)
+    before = {name: weight.clone() for name, weight in trained.state_dict().items()}
+    broken = TransitionRefit(max_steps=60, batch_size=64, learning_rate=1e3)
+    fit = fit_transition(trained, pairs(), broken, seed=0)
+    assert not fit.is_better
+    after = trained.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_same_seed_gives_the_same_transition_and_the_controller_of_the_training_stands_still():
+    weights = []
+    for _ in range(2):
+        trained = adassl(GaussianLatent(D, latent_dim=R, hidden_dim=32), InformationBudget(nats=1.0))
+        trained.beta.update(torch.tensor([2.0, 0.1, 0.3]))  # of three pairs of views
+        kept = trained.beta.log_beta.clone()
+        fit_transition(trained, pairs(), QUICK, seed=0)
+        assert torch.equal(trained.beta.log_beta, kept)
+        weights.append(torch.cat([weight.flatten() for weight in trained.editor.state_dict().values()]))
+    assert torch.equal(*weights)
+
+
+def test_distillation_is_fitted_to_embeddings_that_stand_still():
+    torch.manual_seed(0)
+    trained = AdaSSL(Distillation(graph="forward"), None, MLPEditor(D, 0, hidden_dim=32))
+    assert fit_transition(trained, pairs(), QUICK, seed=0).is_better
+
+
+def world_model(editor: bool) -> WorldModel:
+    encoder = VideoTransformer(width=12, depth=1, num_heads=1, patch_size=8)
+    projector = lambda width: MLPProjector(width, embedding_dim=D)  # noqa: E731
+    return WorldModel(encoder, projector, None, MLPEditor if editor else None)
+
+
+@pytest.mark.parametrize(
+    ("editor", "rollout", "says"), [(False, False, "this model has none"), (True, True, "choose one")]
+)
+def test_what_cannot_be_fitted_is_refused_before_the_training(editor, rollout, says):
+    settings = TrainingSettings(refit_transition=QUICK, rollout=rollout)
+    with pytest.raises(UsageError, match=says):
+        Pretraining(world_model(editor), MVInfoNCE(graph="forward"), None, nn.Identity(), settings)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"batch_size": 1}, {"max_steps": 0}, {"kept_out_share": 1.0}, {"learning_rate": 0.0}]
+)
+def test_settings_out_of_range_are_refused(setting):
+    with pytest.raises(UsageError, match="of a refit"):
+        TransitionRefit(**setting)

@@ -1,0 +1,121 @@
+"""The transition of a model whose encoder stands still, trained on: on embeddings, no video is read here."""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from videossl.objectives import AdaSSL, Beta, InformationBudget
+from videossl.training.embedded_pairs import Pairs
+from videossl.training.optimizer import adamw, warmup_cosine
+from videossl.training.prior_fit import split_by_video
+from videossl.training.refit_settings import TransitionRefit
+
+LARGEST_GRADIENT = 1.0
+WARMUP_STEPS = 50
+MOST_JUDGED = 1024  # pairs at once, as all of a batch are compared with each other
+
+
+@dataclass(frozen=True)
+class TransitionFit:
+    """What came of training the transition on.
+
+    Attributes:
+        before: Loss on pairs of videos that were kept out of the fit, with the transition as it was: the objective and
+            the price of r, both at the beta that the fit ended with. Lower is better.
+        after: The same afterwards.
+        is_better: Whether it is better, and the model has it now; otherwise it is as it was.
+        num_pairs: Pairs that were fitted on.
+        num_kept_out: Pairs that were kept out.
+    """
+
+    before: float
+    after: float
+    is_better: bool
+    num_pairs: int
+    num_kept_out: int
+
+    def __str__(self) -> str:
+        kept = "kept" if self.is_better else "dropped, the one before is kept"
+        return (
+            f"transition: loss {self.before:.3f} before and {self.after:.3f} after the fit, on "
+            f"{self.num_kept_out} pairs beside it: {kept}"
+        )
+
+
+def fit_transition(trained: AdaSSL, pairs: Pairs, settings: TransitionRefit, *, seed: int) -> TransitionFit:
+    """Train the latent and the editor of `trained` on embeddings that stand still; they are changed in place.
+
+    An encoder that has just learned to tell positions apart gives its transition little time to follow. Frozen, its
+    embeddings of all videos fit into memory and a step costs a twentieth: batches are larger, so negatives are harder,
+    and the targets do not move any more.
+
+    Args:
+        trained: The objective of the training on its latent and editor.
+        pairs: Of the videos that were trained on.
+        settings: How.
+        seed: Of the split, the batches and the draws of r.
+    """
+    single = _of_single_steps(trained)
+    fitted, judged = split_by_video(pairs.videos, len(pairs.contexts), settings.kept_out_share, seed)
+    views = torch.stack([pairs.contexts, pairs.futures])  # (2, n, D)
+    learning = nn.ModuleList([single.editor] if single.latent is None else [single.editor, single.latent])
+    before = copy.deepcopy(learning.state_dict())
+    mode = learning.training
+    single.train()
+    optimizer = adamw(learning, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
+    schedule = warmup_cosine(optimizer, warmup_steps=WARMUP_STEPS, max_steps=settings.max_steps)
+    generator = torch.Generator(views.device).manual_seed(seed)
+    size = (min(settings.batch_size, len(fitted)),)
+    for _ in range(settings.max_steps):
+        rows = fitted[torch.randint(len(fitted), size, generator=generator, device=views.device)]
+        loss = single(views[:, rows], generator=generator).total
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(learning.parameters(), LARGEST_GRADIENT)
+        optimizer.step()
+        schedule.step()
+    single.eval()
+    after_loss = _judged(single, views[:, judged], seed)
+    after = copy.deepcopy(learning.state_dict())
+    learning.load_state_dict(before)
+    before_loss = _judged(single, views[:, judged], seed)
+    is_better = after_loss < before_loss
+    if is_better:
+        learning.load_state_dict(after)
+    learning.train(mode)
+    return TransitionFit(before_loss, after_loss, is_better, len(fitted), len(judged))
+
+
+@torch.no_grad()
+def _judged(objective: AdaSSL, views: Tensor, seed: int) -> float:
+    """Mean loss of batches of (2, n, D), with the same draws each time."""
+    generator = torch.Generator(views.device).manual_seed(seed)
+    batches = views.tensor_split(max(1, -(-views.shape[1] // MOST_JUDGED)), dim=1)
+    losses = torch.stack([objective(batch, generator=generator).total for batch in batches])
+    sizes = losses.new_tensor([batch.shape[1] for batch in batches])
+    return float((losses * sizes).sum() / sizes.sum())
+
+
+def _of_single_steps(trained: AdaSSL) -> AdaSSL:
+    """The same objective on the same latent and editor, for pairs of a context and what came after it."""
+    objective = copy.deepcopy(trained.objective).requires_grad_(False)
+    objective.graph = "forward"
+    return AdaSSL(
+        objective,
+        trained.latent,
+        trained.editor,
+        None if trained.beta is None else _of_one_pair(trained.beta),
+        normalise=trained.normalise,
+        free_nats=trained.free_nats,
+        kl_balance=trained.kl_balance,
+    )
+
+
+def _of_one_pair(beta: Beta) -> Beta:
+    """Where the training ended; a controller of several pairs starts from their mean."""
+    beta = copy.deepcopy(beta)
+    if isinstance(beta, InformationBudget) and len(beta.log_beta) > 1:
+        beta.log_beta = beta.log_beta.mean().reshape(1)
+    return beta
