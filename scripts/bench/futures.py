@@ -109,6 +109,7 @@ ROWS = {
 LARGE: Changes = {"data.frame_size": "64", "augment.size": "64", "model.encoder.patch_size": "16",
          "model.encoder.stem.strides": "[4, 4]"}  # fmt: skip
 
+SHORTER: Changes = {"training.max_steps": "1000"}
 FEWER = ("--num_videos", "8000")  # of 64 x 64 pixels, or for rows of fewer steps
 
 
@@ -119,24 +120,26 @@ class World:
     world: str
     options: tuple[str, ...]
     changes: Changes = field(default_factory=dict)
+    videos_of: str | None = None  # another one that has the same videos
 
 
 WORLDS = {
     "quickstart": World("digits", ("--config", "configs/world/quickstart.yaml", "--num_videos", "6000")),
     "one-8-bounce": World("digits", ("--preset", "one-8-bounce")),
+    "sweeps": World("digits", (), {"training.max_steps": "500"}, videos_of="one-8-bounce"),
     "one-8": World("digits", ("--preset", "one-8")),
-    "one-8-unequal": World("digits", ("--preset", "one-8-unequal", *FEWER)),
+    "one-8-unequal": World("digits", ("--preset", "one-8-unequal", *FEWER), SHORTER),
     "two-16": World("digits", ("--preset", "two-16", *FEWER), {**LARGE, "beta.nats": "3.1"}),
     "adassl-paper": World(
         "digits",
         ("--preset", "adassl-paper", *FEWER),
-        {**LARGE, "data.clips.num_frames": "3", "model.encoder.tubelet_frames": "3"},
+        {**LARGE, **SHORTER, "data.clips.num_frames": "3", "model.encoder.tubelet_frames": "3"},
     ),
     "maze-steps-4": World(
         "maze",
         # One maze for all: told apart by their walls, videos would ask for nothing that moves.
         ("--preset", "steps-4", "--num_mazes", "1", *FEWER),
-        {**LARGE, "data.clips.mode": "next_frame", "data.clips.shift_frames": "2"},
+        {**LARGE, **SHORTER, "data.clips.mode": "next_frame", "data.clips.shift_frames": "2"},
     ),
 }
 
@@ -170,6 +173,7 @@ def videossl(*arguments: str, log: Path) -> None:
 
 def make_world(name: str, work: Path) -> Path:
     """Videos of a world, decoded once for all rows, if they are not there."""
+    name = WORLDS[name].videos_of or name
     world, folder, store = WORLDS[name], work / "worlds" / name, work / "stores" / name
     if not (folder / "world.yaml").is_file():
         print(f"rendering the videos of {name}", flush=True)
@@ -201,7 +205,7 @@ def run_row(name: str, row: str, seed: int, work: Path, max_steps: int | None) -
         print(f"scoring {name} {row} seed {seed}", flush=True)
         videossl(
             "evaluate", f"--run={run}", f"--num_contexts={NUM_CONTEXTS}", f"--num_samples={NUM_SAMPLES}",
-            log=work / name / f"{row}-{seed}.score.log",
+            "--decoder_steps=0", log=work / name / f"{row}-{seed}.score.log",
         )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def fit_transition(trained: AdaSSL, pairs: Pairs, settings: TransitionRefit, *, 
     single = _of_single_steps(trained)
     fitted, judged = split_by_video(pairs.videos, len(pairs.contexts), settings.kept_out_share, seed)
     views = torch.stack([pairs.contexts, pairs.futures])  # (2, n, D)
-    learning = nn.ModuleList([single.editor] if single.latent is None else [single.editor, single.latent])
+    learning = nn.ModuleList(part for part in (single.editor, single.latent) if isinstance(part, nn.Module))
     before = copy.deepcopy(learning.state_dict())
     mode = learning.training
     single.train()
