@@ -31,13 +31,20 @@ NUM_VIDEOS, NUM_CONTEXTS, NUM_SAMPLES = 20_000, 256, 32
 
 Changes = dict[str, str | None]  # dotted config keys -> values; None takes away what another says of the key
 
-NO_LATENT: Changes = {"model.latent": "null", "beta": "null", "beta.nats": None}
+NO_LATENT: Changes = {
+    "model.latent": "null",
+    "beta": "null",
+    "beta.nats": None,
+    "training.refit_transition.nats": "null",
+}
+NO_REFIT: Changes = {"training.refit_transition": "null", "training.refit_transition.nats": None}
 CODES: Changes = {
     "model.latent": "videossl.models.CodebookLatent",
     "model.latent.num_codes": "16",
     "beta.nats": "2.2",
     "training.refit_transition.max_steps": "300",  # each code is tried in every step
     "training.refit_transition.batch_size": "256",
+    "training.refit_transition.nats": "null",
 }
 BYOL: Changes = {"objective": "videossl.objectives.Distillation", "objective.graph": "forward"}
 SIGREG: Changes = {
@@ -69,20 +76,19 @@ ROWS = {
     "quickstart-twin": Row("no latent: MLP predictor", config="quickstart_twin"),
     "gaussian": Row("Gaussian r, transition and mixture prior refitted"),
     "gaussian-no-prior-refit": Row("Gaussian r, transition refitted, Gaussian prior", {"training.refit": "null"}),
-    "gaussian-no-transition-refit": Row("Gaussian r, mixture prior refitted", {"training.refit_transition": "null"}),
+    "gaussian-no-transition-refit": Row("Gaussian r, mixture prior refitted", NO_REFIT),
     "codes": Row("16 codes, exact posterior (`CodebookLatent`)", CODES),
     "sparse": Row(
         "sparse r (AdaSSL-S)",
         {
             "model.latent": "videossl.models.SparseGate",
             "beta.nats": "3.0",
+            "training.refit_transition.nats": "null",
             "model.editor": "videossl.models.LowRankEditor",
         },
     ),
     "twin": Row("no latent: MLP predictor", NO_LATENT),
-    "infonce": Row(
-        "no latent, no predictor: InfoNCE", {**NO_LATENT, "model.editor": "null", "training.refit_transition": "null"}
-    ),
+    "infonce": Row("no latent, no predictor: InfoNCE", {**NO_LATENT, "model.editor": "null", **NO_REFIT}),
     "byol": Row("BYOL, MLP predictor", {**NO_LATENT, **BYOL}),
     "byol-gaussian": Row("BYOL with a Gaussian r", BYOL),
     "sigreg": Row("prediction + SIGReg, MLP predictor", {**NO_LATENT, **SIGREG}),
@@ -102,6 +108,7 @@ ROWS = {
     "tau-0.05": Row("temperature 0.05", {"objective.temperature": "0.05"}),
     "budget-1.6": Row("budget 1.6 nats", {"beta.nats": "1.6"}),
     "budget-3.2": Row("budget 3.2 nats", {"beta.nats": "3.2"}),
+    "refit-2.4": Row("transition refitted at the budget of the training", {"training.refit_transition.nats": "null"}),
     "r-2": Row("r of 2 dimensions", {"model.latent.latent_dim": "2"}),
     "r-32": Row("r of 32 dimensions", {"model.latent.latent_dim": "32"}),
 }
@@ -129,7 +136,9 @@ WORLDS = {
     "sweeps": World("digits", (), {"training.max_steps": "500"}, videos_of="one-8-bounce"),
     "one-8": World("digits", ("--preset", "one-8")),
     "one-8-unequal": World("digits", ("--preset", "one-8-unequal", *FEWER), SHORTER),
-    "two-16": World("digits", ("--preset", "two-16", *FEWER), {**LARGE, "beta.nats": "3.1"}),
+    "two-16": World(
+        "digits", ("--preset", "two-16", *FEWER), {**LARGE, "beta.nats": "3.1", "training.refit_transition.nats": "5.0"}
+    ),
     "adassl-paper": World(
         "digits",
         ("--preset", "adassl-paper", *FEWER),

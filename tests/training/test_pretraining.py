@@ -1,5 +1,7 @@
 """What a training step hands to its objective, and what of it is trained, followed and kept."""
 
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -244,3 +246,11 @@ def test_a_step_draws_the_same_whatever_was_drawn_before_it():
     module._loss(batch(), -1)  # a look at held-out videos
     torch.testing.assert_close(module._loss(batch(), 7)[0].total, first, rtol=0, atol=0)
     assert module._loss(batch(), 8)[0].total != first
+
+
+def test_pretrain_is_a_function_of_the_package_however_it_is_imported():
+    program = (
+        "from videossl.training import pretrain; import videossl.training.pretrain; "
+        "from videossl.training import pretrain as again; assert callable(pretrain) and again is pretrain"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -11,6 +14,7 @@ from videossl.training.pretraining import Pretraining
 from videossl.training.refit_settings import TransitionRefit
 from videossl.training.settings import TrainingSettings
 from videossl.training.transition_fit import fit_transition
+from videossl.transition import kl_divergence
 
 D, R = 8, 2
 QUICK = TransitionRefit(max_steps=150, batch_size=64, learning_rate=5e-3)
@@ -79,23 +83,39 @@ def test_distillation_is_fitted_to_embeddings_that_stand_still():
     assert fit_transition(trained, pairs(), QUICK, seed=0).is_better
 
 
-def world_model(editor: bool) -> WorldModel:
-    encoder = VideoTransformer(width=12, depth=1, num_heads=1, patch_size=8)
-    projector = lambda width: MLPProjector(width, embedding_dim=D)  # noqa: E731
-    return WorldModel(encoder, projector, None, MLPEditor if editor else None)
+def test_the_refit_holds_a_budget_of_its_own():
+    measured = []
+    for nats in (None, 0.2):
+        trained = adassl(GaussianLatent(D, latent_dim=R, hidden_dim=32), InformationBudget(nats=1.0, rate=0.1))
+        fit_transition(trained, pairs(), replace(QUICK, max_steps=300, nats=nats), seed=0)
+        assert trained.beta.nats == 1.0
+        told = trained.latent.posterior(*pairs()[:2]), trained.latent.prior(pairs().contexts)
+        measured.append(float(kl_divergence(*told).detach().mean()))
+    assert measured[0] > 0.6
+    assert measured[1] < 0.4
 
 
 @pytest.mark.parametrize(
-    ("editor", "rollout", "says"), [(False, False, "this model has none"), (True, True, "choose one")]
+    ("made", "beta", "settings", "says"),
+    [
+        ((None, None), None, {}, "this model has none"),
+        ((None, MLPEditor), None, {"rollout": True}, "Leave one of them out"),
+        ((None, MLPEditor), None, {"nats": 1.0}, "nats=1 .* has no latent"),
+        ((GaussianLatent, MLPEditor), FixedBeta(0.1), {"nats": 1.0}, "a FixedBeta as beta"),
+    ],
 )
-def test_what_cannot_be_fitted_is_refused_before_the_training(editor, rollout, says):
-    settings = TrainingSettings(refit_transition=QUICK, rollout=rollout)
+def test_what_cannot_be_fitted_is_refused_before_the_training(made, beta, settings, says):
+    encoder = VideoTransformer(width=12, depth=1, num_heads=1, patch_size=8)
+    model = WorldModel(encoder, partial(MLPProjector, embedding_dim=D), *made)
+    training = TrainingSettings(
+        refit_transition=replace(QUICK, nats=settings.get("nats")), rollout=settings.get("rollout", False)
+    )
     with pytest.raises(UsageError, match=says):
-        Pretraining(world_model(editor), MVInfoNCE(graph="forward"), None, nn.Identity(), settings)
+        Pretraining(model, MVInfoNCE(graph="forward"), beta, nn.Identity(), training)
 
 
 @pytest.mark.parametrize(
-    "setting", [{"batch_size": 1}, {"max_steps": 0}, {"kept_out_share": 1.0}, {"learning_rate": 0.0}]
+    "setting", [{"batch_size": 1}, {"max_steps": 0}, {"kept_out_share": 1.0}, {"learning_rate": 0.0}, {"nats": 0.0}]
 )
 def test_settings_out_of_range_are_refused(setting):
     with pytest.raises(UsageError, match="of a refit"):

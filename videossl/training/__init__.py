@@ -3,6 +3,7 @@
 Lightning takes seconds to import, so `pretrain` is imported when it is asked for.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from videossl.training.auxiliaries import Auxiliary, MotionPrediction, TranslatedView
@@ -16,7 +17,8 @@ __all__ = ["Auxiliary", "MotionPrediction", "Pretrained", "TrainingSettings", "T
 
 def __getattr__(name: str) -> Any:
     if name in ("Pretrained", "pretrain"):
-        from videossl.training import pretrain as module
-
-        return getattr(module, name)
+        module = importlib.import_module("videossl.training.pretrain")
+        # The import has put the module under the name of the function.
+        globals().update(Pretrained=module.Pretrained, pretrain=module.pretrain)
+        return globals()[name]
     raise AttributeError(f"module 'videossl.training' has no attribute {name!r}")

@@ -14,6 +14,7 @@ from videossl.models import WorldModel
 from videossl.objectives import (
     AdaSSL,
     Beta,
+    InformationBudget,
     LearnedTemperature,
     Loss,
     MultiViewObjective,
@@ -67,7 +68,7 @@ class Pretraining(LightningModule):
         auxiliaries: Sequence[Auxiliary] = (),
     ) -> None:
         super().__init__()
-        _check(model, objective, settings)
+        _check(model, objective, beta, settings)
         if auxiliaries and settings.encode_chunk is not None:
             raise UsageError(
                 "auxiliaries look at a whole batch at once: leave them out, or set training.encode_chunk to null."
@@ -193,7 +194,7 @@ def _teacher_decay(objective: MultiViewObjective, settings: TrainingSettings) ->
     return objective.teacher_decay if settings.teacher_decay is None else settings.teacher_decay
 
 
-def _check(model: WorldModel, objective: MultiViewObjective, settings: TrainingSettings) -> None:
+def _check(model: WorldModel, objective: MultiViewObjective, beta: Beta | None, settings: TrainingSettings) -> None:
     asked = [name for name in ("free_nats", "kl_balance", "inference_view") if getattr(settings, name)]
     if asked and (model.latent is None or model.editor is None):
         raise UsageError(
@@ -201,20 +202,28 @@ def _check(model: WorldModel, objective: MultiViewObjective, settings: TrainingS
         )
     if settings.rollout and model.editor is None:
         raise UsageError("training.rollout is about the transition, and this model has none. Set model.editor.")
-    if settings.refit_transition is not None and (model.editor is None or settings.rollout):
-        raise UsageError(
-            "training.refit_transition trains single steps of a transition, and "
-            + (
-                "training.rollout trains several: choose one."
-                if settings.rollout
-                else "this model has none: leave it out."
-            )
-        )
+    _check_refit(model, beta, settings)
     can_collapse = isinstance(objective, Prediction) and objective.regulariser is None
     if can_collapse and _teacher_decay(objective, settings) is None:
         raise UsageError(
             "Prediction with neither a regulariser nor a teacher collapses. Set objective.regulariser to "
             "videossl.objectives.SIGReg or VarianceCovariance, or training.teacher_decay to 0.996."
+        )
+
+
+def _check_refit(model: WorldModel, beta: Beta | None, settings: TrainingSettings) -> None:
+    refit = settings.refit_transition
+    if refit is None:
+        return
+    trains = "training.refit_transition trains single steps of a transition"
+    if model.editor is None:
+        raise UsageError(f"{trains}, and this model has none. Leave it out, or set model.editor.")
+    if settings.rollout:
+        raise UsageError(f"{trains}, and training.rollout trains several. Leave one of them out.")
+    if refit.nats is not None and not isinstance(beta if model.latent is not None else None, InformationBudget):
+        raise UsageError(
+            f"training.refit_transition.nats={refit.nats:g} is held by an InformationBudget, and this model has "
+            f"{'no latent' if model.latent is None else f'a {type(beta).__name__} as beta'}. Leave it out."
         )
 
 

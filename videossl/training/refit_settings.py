@@ -59,6 +59,8 @@ class TransitionRefit:
         batch_size: Pairs a step: more than in the training, as nothing is encoded.
         learning_rate: Peak.
         weight_decay: On matrices.
+        nats: Budget of r where an `InformationBudget` holds it; null: as in the training. More of them make what r was
+            told more certain, and ask more of the prior; embeddings that have been learned can no longer suffer by it.
     """
 
     kept_out_share: float = 0.1
@@ -68,11 +70,14 @@ class TransitionRefit:
     batch_size: int = 512
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
+    nats: float | None = None
 
     def __post_init__(self) -> None:
         _check_settings(self, counts=("num_draws", "max_videos", "max_steps"), weights=("weight_decay",))
         if self.batch_size < 2:
             raise UsageError(f"expected batch_size of a refit >= 2, as pairs are compared, got {self.batch_size}.")
+        if self.nats is not None and not 0 < self.nats < float("inf"):
+            raise UsageError(f"expected nats of a refit above 0 (or null, for those of the training), got {self.nats}.")
 
 
 def _check_settings(settings: PriorRefit | TransitionRefit, *, counts: Sequence[str], weights: Sequence[str]) -> None:
