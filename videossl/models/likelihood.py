@@ -9,10 +9,12 @@ from torch import Tensor
 
 from videossl.errors import UsageError
 from videossl.transition import CodebookLatent
-from videossl.transition.von_mises_fisher import log_normaliser, most_likely_concentration
+from videossl.transition.von_mises_fisher import log_normaliser, most_telling_concentration
 
 if TYPE_CHECKING:
     from videossl.models.world_model import WorldModel
+
+MOST_COMPARED = 128  # contexts, and so futures of each
 
 
 def log_prob(model: "WorldModel", states: Tensor, futures: Tensor, *, num_samples: int, seed: int) -> Tensor:
@@ -25,9 +27,14 @@ def log_prob(model: "WorldModel", states: Tensor, futures: Tensor, *, num_sample
 def fitted_concentration(
     model: "WorldModel", states: Tensor, futures: Tensor, *, num_samples: int = 16, seed: int = 0
 ) -> float:
-    """The concentration under which these futures (B, D) are most likely after these states (B, D)."""
-    cosines, log_weights = _weighted_cosines(model, states, futures, num_samples=num_samples, seed=seed)
-    return most_likely_concentration(cosines, log_weights, model.embedding_dim)
+    """The concentration by which these states (B, D) best tell their own of these futures (B, D) from the others'."""
+    states, futures = states[:MOST_COMPARED], futures[:MOST_COMPARED]
+    of_contexts = [
+        _weighted_cosines(model, state.expand_as(futures), futures, num_samples=num_samples, seed=seed)
+        for state in states
+    ]
+    cosines, log_weights = (torch.stack(parts) for parts in zip(*of_contexts, strict=True))
+    return most_telling_concentration(cosines, log_weights)
 
 
 def _weighted_cosines(

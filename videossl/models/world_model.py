@@ -238,7 +238,7 @@ class WorldModel(nn.Module):
 
     @torch.no_grad()
     def fit_concentration(self, context: Tensor, future: Tensor) -> None:
-        """Set `concentration` to what makes observed futures most likely; contexts and futures as in `log_prob`."""
+        """Set `concentration` by how well contexts tell their futures from one another's; both as in `log_prob`."""
         self.check_prior()
         self.concentration.fill_(fitted_concentration(self, self._state(context), self._state(future)))
 

@@ -12,7 +12,7 @@ ENOUGH_BATCHES = 8
 
 
 def fit_concentration(model: WorldModel, augment: Augment | MultiCrop, batches: Iterable[ViewBatch]) -> None:
-    """Set the model's `concentration` to what makes these views most likely, each after the one before it.
+    """Set the model's `concentration` by how well each of these views is told as what came after the one before it.
 
     A contrastive loss leaves the width to the temperature and to how well it was minimised, and others say nothing of
     it; this asks the futures themselves. Nothing is done for a model that foresees nothing: one view, or gates without
