@@ -71,6 +71,11 @@ class Row:
 
 ROWS = {
     "quickstart": Row("Gaussian r, mixture prior refitted", config="quickstart"),
+    "quickstart-refit": Row(
+        "the same, transition refitted, too",
+        {"training.refit_transition.max_steps": "1000", "training.refit_transition.nats": "4.0"},
+        config="quickstart",
+    ),
     "quickstart-long": Row("the same, 3,000 steps", {"training.max_steps": "3000"}, config="quickstart"),
     "quickstart-no-refit": Row("Gaussian r, Gaussian prior", {"training.refit": "null"}, config="quickstart"),
     "quickstart-twin": Row("no latent: MLP predictor", config="quickstart_twin"),
@@ -137,7 +142,9 @@ WORLDS = {
     "one-8": World("digits", ("--preset", "one-8")),
     "one-8-unequal": World("digits", ("--preset", "one-8-unequal", *FEWER), SHORTER),
     "two-16": World(
-        "digits", ("--preset", "two-16", *FEWER), {**LARGE, "beta.nats": "3.1", "training.refit_transition.nats": "5.0"}
+        "digits",
+        ("--preset", "two-16", *FEWER),
+        {**LARGE, **SHORTER, "beta.nats": "3.1", "training.refit_transition.nats": "5.0"},
     ),
     "adassl-paper": World(
         "digits",
