@@ -154,7 +154,7 @@ WORLDS = {
     "maze-steps-4": World(
         "maze",
         # One maze for all: told apart by their walls, videos would ask for nothing that moves.
-        ("--preset", "steps-4", "--num_mazes", "1", *FEWER),
+        ("--preset", "steps-4-one-maze", *FEWER),
         {**LARGE, **SHORTER, "data.clips.mode": "next_frame", "data.clips.shift_frames": "2"},
     ),
 }
@@ -166,7 +166,7 @@ COLUMNS = {  # name in `headlines` -> head, and another that stands behind it
     "calibration_pooled": ("TV all / context", "calibration"),
     "posterior_branch_accuracy": ("told branch / among the possible", "posterior_branch_choice"),
     "kl_nats": ("KL", None),
-    "kick_r2_sampled": ("kick R² of r", None),
+    "kick_r2_sampled": ("kick R² of r / of the innovation", "kick_r2_innovation"),
     "velocity_r2": ("velocity R²", None),
     "identity_accuracy": ("identity", None),
     "steering_rate": ("steering", None),

@@ -93,12 +93,13 @@ def _digits() -> dict[str, Preset]:
 
 def _mazes() -> dict[str, Preset]:
     return {
-        f"steps-{steps}": Preset(
+        f"steps-{steps}{name}": Preset(
             Maze,
-            f"Two choices at most at a place; futures of {steps} steps, up to {2**steps} of them.",
-            {"num_frames": 4 + 2 * steps, "branch_frame": 4, "frames_per_step": 2},
+            f"Two choices at most at a place; futures of {steps} steps, up to {2**steps} of them{about}.",
+            {"num_frames": 4 + 2 * steps, "branch_frame": 4, "frames_per_step": 2, **arguments},
         )
         for steps in (2, 4, 8)
+        for name, about, arguments in (("", "", {}), ("-one-maze", "; one maze for all videos", {"num_mazes": 1}))
     } | {
         "crossings": Preset(
             Maze, "Three choices at most; futures of 2 steps, up to 9.", {"num_frames": 8, "max_choices": 3}
