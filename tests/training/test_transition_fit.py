@@ -8,10 +8,11 @@ from torch.nn.functional import normalize
 
 from videossl.errors import UsageError
 from videossl.models import CodebookLatent, GaussianLatent, MLPEditor, MLPProjector, VideoTransformer, WorldModel
-from videossl.objectives import AdaSSL, Distillation, FixedBeta, InformationBudget, MVInfoNCE
+from videossl.objectives import AdaSSL, Distillation, FixedBeta, InformationBudget, MVInfoNCE, NTXent, Pairwise, XSample
 from videossl.training.embedded_pairs import Pairs
 from videossl.training.pretraining import Pretraining
 from videossl.training.refit_settings import TransitionRefit
+from videossl.training.rehearsal import rehearse
 from videossl.training.settings import TrainingSettings
 from videossl.training.transition_fit import fit_transition
 from videossl.transition import kl_divergence
@@ -112,6 +113,15 @@ def test_what_cannot_be_fitted_is_refused_before_the_training(made, beta, settin
     )
     with pytest.raises(UsageError, match=says):
         Pretraining(model, MVInfoNCE(graph="forward"), beta, nn.Identity(), training)
+
+
+@pytest.mark.parametrize("objective", [XSample(), NTXent(), Pairwise(), MVInfoNCE(graph=[(0, 2)])])
+def test_objectives_of_other_graphs_are_rehearsed_and_refitted_on_pairs(objective):
+    encoder = VideoTransformer(width=12, depth=1, num_heads=1, patch_size=8)
+    model = WorldModel(encoder, partial(MLPProjector, embedding_dim=D), None, MLPEditor)
+    module = Pretraining(model, objective, None, nn.Identity(), TrainingSettings(refit_transition=QUICK))
+    rehearse(module, num_views=2 if objective.graph == "all" else 3, batch_size=4)
+    assert fit_transition(module.objective, pairs(), QUICK, seed=0).is_better
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ from videossl.training.environment import environment
 from videossl.training.loaders import has_heldout_loss, heldout_loader, train_loader, view_batches
 from videossl.training.metrics_file import continued_csv_logger
 from videossl.training.pretraining import Pretraining
+from videossl.training.prior_fit import FEWEST_VIDEOS
 from videossl.training.prior_refit import Refit, can_refit, has_pairs, pairs_of_videos, refit_prior
 from videossl.training.rehearsal import rehearse
 from videossl.training.settings import TrainingSettings
@@ -226,10 +227,15 @@ def _fit_transition(module: Pretraining, views: VideoViews, *, seed: int) -> tup
     """The transition trained on, and the embeddings that it was trained on."""
     training = module.settings
     settings = training.refit_transition
-    can_be_fitted = isinstance(module.objective, AdaSSL) and has_pairs(views)
-    if settings is None or not can_be_fitted:
+    if settings is None or not isinstance(module.objective, AdaSSL):
         return None, None
-    assert isinstance(module.objective, AdaSSL)  # it has been looked at; for the type checker
+    if not has_pairs(views):
+        print(
+            "the transition is not trained on alone: that takes two views of each video, and "
+            f"{FEWEST_VIDEOS} videos or more",
+            file=sys.stderr,
+        )
+        return None, None
     pairs = pairs_of_videos(
         module.model,
         module.augment,

@@ -5,7 +5,9 @@ import copy
 import torch
 
 from videossl.errors import UsageError
+from videossl.objectives import AdaSSL
 from videossl.training.pretraining import Pretraining
+from videossl.training.transition_fit import of_single_steps
 
 MOST_VIDEOS = 8
 
@@ -23,6 +25,9 @@ def rehearse(module: Pretraining, *, num_views: int, batch_size: int) -> None:
         given = {"targets": embeddings} if module.teacher is not None else {}
         try:
             objective(embeddings, **given)
+            refit = module.settings.refit_transition
+            if refit is not None and isinstance(objective, AdaSSL):
+                of_single_steps(objective, refit.nats)(embeddings[:2])
         except (RuntimeError, AttributeError, TypeError, ValueError, IndexError) as error:
             if isinstance(error, UsageError):
                 raise

@@ -57,7 +57,7 @@ def fit_transition(trained: AdaSSL, pairs: Pairs, settings: TransitionRefit, *, 
         settings: How.
         seed: Of the split, the batches and the draws of r.
     """
-    single = _of_single_steps(trained, settings.nats)
+    single = of_single_steps(trained, settings.nats)
     fitted, judged = split_by_video(pairs.videos, len(pairs.contexts), settings.kept_out_share, seed)
     views = torch.stack([pairs.contexts, pairs.futures])  # (2, n, D)
     learning = nn.ModuleList(part for part in (single.editor, single.latent) if isinstance(part, nn.Module))
@@ -98,26 +98,32 @@ def _judged(objective: AdaSSL, views: Tensor, seed: int) -> float:
     return float((losses * sizes).sum() / sizes.sum())
 
 
-def _of_single_steps(trained: AdaSSL, nats: float | None) -> AdaSSL:
-    """The same objective on the same latent and editor, for pairs of a context and what came after it."""
+def of_single_steps(trained: AdaSSL, nats: float | None) -> AdaSSL:
+    """The same objective on the same latent and editor, for two views: contexts and what came after them.
+
+    Args:
+        trained: What is trained; its objective and its beta are copied.
+        nats: Budget of r where an `InformationBudget` holds it; None: that of the training.
+    """
     objective = copy.deepcopy(trained.objective).requires_grad_(False)
-    objective.graph = "forward"
+    objective.graph = "all" if objective.graph == "all" else "forward"
+    num_pairs = 2 if objective.graph == "all" else 1
     return AdaSSL(
         objective,
         trained.latent,
         trained.editor,
-        None if trained.beta is None else _of_one_pair(trained.beta, nats),
+        None if trained.beta is None else _of_pairs(trained.beta, num_pairs, nats),
         normalise=trained.normalise,
         free_nats=trained.free_nats,
         kl_balance=trained.kl_balance,
     )
 
 
-def _of_one_pair(beta: Beta, nats: float | None) -> Beta:
-    """Where the training ended; a controller of several pairs starts from their mean."""
+def _of_pairs(beta: Beta, num_pairs: int, nats: float | None) -> Beta:
+    """Where the training ended; a controller of other pairs starts from their mean."""
     beta = copy.deepcopy(beta)
     if isinstance(beta, InformationBudget):
         beta.nats = beta.nats if nats is None else nats
-        if len(beta.log_beta) > 1:
-            beta.log_beta = beta.log_beta.mean().reshape(1)
+        if len(beta.log_beta) not in (0, num_pairs):
+            beta.log_beta = beta.log_beta.mean().repeat(num_pairs)
     return beta
