@@ -158,8 +158,8 @@ WORLDS = {
         {
             **LARGE,
             **SHORTER,
-            "data.clips.mode": "next_frame",
-            "data.clips.shift_frames": "2",
+            "beta.nats": "1.6",  # two choices
+            "training.refit_transition.nats": "2.4",
             # At 3e-3, embeddings of pictures that are nearly alike collapse to a point; a moved maze is another maze.
             "training.learning_rate": "1.0e-3",
             "auxiliaries": "[videossl.training.MotionPrediction]",
