@@ -157,7 +157,7 @@ WORLDS = {
         ("--preset", "steps-4-one-maze", *FEWER),
         {
             **LARGE,
-            **SHORTER,
+            "training.max_steps": "500",
             "beta.nats": "1.6",  # two choices
             "training.refit_transition.nats": "2.4",
             # At 3e-3, embeddings of pictures that are nearly alike collapse to a point; a moved maze is another maze.
