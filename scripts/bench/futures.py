@@ -5,8 +5,8 @@
     python scripts/bench/futures.py --rows codes --max_steps 50 --work try --page none    # try it
     python scripts/bench/futures.py --page_only                      # tables of what has been run
 
-A row is configs/pretrain/futures.yaml with what is said in ROWS changed, on one world, with one seed: 2,000 steps, at
-most about 10 minutes on one core of a small machine. The rows `quickstart...` are the configs of that name: 1,000
+A row is configs/pretrain/futures.yaml with what is said in ROWS changed, on one world, with one seed: 2,000 steps, 14
+to 19 minutes on one core of two that are both busy. The rows `quickstart...` are the configs of that name: 1,000
 steps, about 3 minutes, or 3,000 steps. A run that is there is not trained again, a score that is there is not taken
 again. Every figure is of held-out videos (`videossl evaluate`, 256 contexts, K = 32). In the page the mean over seeds
 stands before their least and greatest.

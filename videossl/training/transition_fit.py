@@ -48,7 +48,7 @@ def fit_transition(trained: AdaSSL, pairs: Pairs, settings: TransitionRefit, *, 
     """Train the latent and the editor of `trained` on embeddings that stand still; they are changed in place.
 
     An encoder that has just learned to tell positions apart gives its transition little time to follow. Frozen, its
-    embeddings of all videos fit into memory and a step costs a twentieth: batches are larger, so negatives are harder,
+    embeddings of all videos fit into memory and a step costs a tenth: batches are larger, so negatives are harder,
     and the targets do not move any more.
 
     Args:
