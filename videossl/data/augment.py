@@ -221,7 +221,7 @@ class Augment(nn.Module):
     def _change_on_cpu(self, pixels: Tensor, flat: dict[str, Tensor], out: Tensor) -> None:
         """(n, T 3, H, W) uint8 -> `out`: cropped, recoloured, blurred."""
         if not flat.keys() & {"rows", "blocks"} and not (flat["blur_sigma"] > 0).any():
-            # Nothing is changed: no turning of the pixels, which takes ten times as long.
+            # Nothing is changed: no turning of the pixels.
             torch.div(pixels, 255, out=out.view_as(pixels))
             return
         if "rows" in flat:

@@ -48,8 +48,8 @@ def fit_transition(trained: AdaSSL, pairs: Pairs, settings: TransitionRefit, *, 
     """Train the latent and the editor of `trained` on embeddings that stand still; they are changed in place.
 
     An encoder that has just learned to tell positions apart gives its transition little time to follow. Frozen, its
-    embeddings of all videos fit into memory and a step costs a tenth: batches are larger, so negatives are harder,
-    and the targets do not move any more.
+    embeddings of all videos fit into memory and nothing is encoded: batches are larger, so negatives are harder, and
+    the targets do not move any more.
 
     Args:
         trained: The objective of the training on its latent and editor.
