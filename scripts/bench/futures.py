@@ -3,6 +3,7 @@
     python scripts/bench/futures.py                                  # all of it: days on one core, resumable row by row
     python scripts/bench/futures.py --worlds one-8-bounce --rows codes gaussian twin --seeds 0 1 2
     python scripts/bench/futures.py --rows codes --max_steps 50 --work try --page none    # try it
+    python scripts/bench/futures.py --device cuda --jobs 15                               # rows side by side on one GPU
     python scripts/bench/futures.py --page_only                      # tables of what has been run
 
 A row is configs/pretrain/futures.yaml with what is said in ROWS changed, on one world, with one seed: 2,000 steps, 14
@@ -18,8 +19,11 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 
@@ -53,6 +57,12 @@ SIGREG: Changes = {
     "objective.graph": "forward",
 }
 
+ROLLOUT: Changes = {  # views that follow each other, each predicted from all that came before it
+    "training.rollout": "true",
+    "training.refit_transition": "null",
+    "training.refit_transition.nats": None,
+}
+
 
 @dataclass(frozen=True)
 class Row:
@@ -82,6 +92,30 @@ ROWS = {
     "gaussian": Row("Gaussian r, transition and mixture prior refitted"),
     "gaussian-no-prior-refit": Row("Gaussian r, transition refitted, Gaussian prior", {"training.refit": "null"}),
     "gaussian-no-transition-refit": Row("Gaussian r, mixture prior refitted", NO_REFIT),
+    "standard-prior": Row(
+        "the same with one standard normal as prior in training",
+        {"model.latent.prior": "videossl.models.StandardNormalPrior"},
+    ),
+    "mixture-prior": Row(
+        "Gaussian r, mixture prior trained along", {"model.latent.prior": "videossl.models.MixturePrior"}
+    ),
+    "flow-prior": Row("Gaussian r, flow prior trained along", {"model.latent.prior": "videossl.models.FlowPrior"}),
+    "flow-refit": Row(
+        "Gaussian r, transition and flow prior refitted", {"training.refit.prior": "videossl.models.FlowPrior"}
+    ),
+    "flow-matching-refit": Row(
+        "Gaussian r, transition and flow-matching prior refitted",
+        {"training.refit.prior": "videossl.models.FlowMatchingPrior"},
+    ),
+    "fixed-beta": Row(
+        "Gaussian r, beta fixed at 0.2",
+        {
+            "beta": "videossl.objectives.FixedBeta",
+            "beta.nats": None,
+            "beta.beta": "0.2",
+            "training.refit_transition.nats": "null",
+        },
+    ),
     "codes": Row("16 codes, exact posterior (`CodebookLatent`)", CODES),
     "sparse": Row(
         "sparse r (AdaSSL-S)",
@@ -114,8 +148,30 @@ ROWS = {
     "budget-1.6": Row("budget 1.6 nats", {"beta.nats": "1.6"}),
     "budget-3.2": Row("budget 3.2 nats", {"beta.nats": "3.2"}),
     "refit-2.4": Row("transition refitted at the budget of the training", {"training.refit_transition.nats": "null"}),
+    "batch-128": Row("batches of 128", {"training.batch_size": "128"}),
     "r-2": Row("r of 2 dimensions", {"model.latent.latent_dim": "2"}),
     "r-32": Row("r of 32 dimensions", {"model.latent.latent_dim": "32"}),
+    **{
+        f"views-{count}": Row(f"{count} views, one InfoNCE a pair", {**ROLLOUT, "data.clips.num_views": str(count)})
+        for count in (2, 3, 4, 8)
+    },
+    "views-4-joint": Row(
+        "4 views, mean of the logs over one joint energy",
+        {**ROLLOUT, "data.clips.num_views": "4", "objective.energy": "joint"},
+    ),
+    "views-4-printed": Row(
+        "4 views, MV-InfoNCE as printed",
+        {
+            **ROLLOUT,
+            "data.clips.num_views": "4",
+            "objective.energy": "joint",
+            "objective.alignment": "log_of_sum",
+        },
+    ),
+    "views-4-mv-dhel": Row(
+        "4 views, MV-DHEL",
+        {**ROLLOUT, "data.clips.num_views": "4", "objective": "videossl.objectives.MVDHEL"},
+    ),
 }
 
 LARGE: Changes = {"data.frame_size": "64", "augment.size": "64", "model.encoder.patch_size": "16",
@@ -167,6 +223,14 @@ WORLDS = {
     ),
 }
 
+WORLDS["maze-views"] = World(
+    "maze",
+    ("--preset", "steps-8-one-maze", *FEWER),
+    # Clips of two frames, one step of the walk, so that eight of them fit into a video.
+    {**WORLDS["maze-steps-4"].changes, "data.clips.num_frames": "2", "model.encoder.tubelet_frames": "2",
+     "beta.nats": "1.0"},
+)  # fmt: skip
+
 COLUMNS = {  # name in `headlines` -> head, and another that stands behind it
     "coverage": ("coverage / noise", "coverage_tuned_noise"),
     "precision": ("precision / noise", "precision_tuned_noise"),
@@ -181,6 +245,10 @@ COLUMNS = {  # name in `headlines` -> head, and another that stands behind it
 }
 
 
+class FailedError(Exception):
+    """A verb that did not end well."""
+
+
 def videossl(*arguments: str, log: Path) -> None:
     """Run a verb; what it prints goes to a file."""
     command = [sys.executable, "-m", "videossl.cli", *arguments]
@@ -190,9 +258,8 @@ def videossl(*arguments: str, log: Path) -> None:
             command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"}
         )
     if done.returncode:
-        raise SystemExit(
-            f"videossl {' '.join(arguments)} failed: {log.read_text().strip().splitlines()[-1]} (log: {log})"
-        )
+        said = log.read_text().strip().splitlines() or ["it printed nothing"]
+        raise FailedError(f"videossl {' '.join(arguments)} failed: {said[-1]} (log: {log})")
 
 
 def make_world(name: str, work: Path) -> Path:
@@ -211,7 +278,7 @@ def make_world(name: str, work: Path) -> Path:
     return store
 
 
-def run_row(name: str, row: str, seed: int, work: Path, max_steps: int | None) -> None:
+def run_row(name: str, row: str, seed: int, work: Path, max_steps: int | None, device: str) -> None:
     """Train and score one row, as far as that is not done."""
     run = work / name / f"{row}-{seed}"
     if not (run / "weights.safetensors").is_file():
@@ -219,6 +286,8 @@ def run_row(name: str, row: str, seed: int, work: Path, max_steps: int | None) -
         options = [f"--{key}={value}" for key, value in changes.items() if value is not None]
         if max_steps is not None:
             options.append(f"--training.max_steps={max_steps}")
+        if device != "cpu":  # in float32, as on the CPU
+            options += ["--training.accelerator=gpu", "--training.precision=32-true"]
         print(f"training {name} {row} seed {seed}", flush=True)
         config = CONFIGS / f"{ROWS[row].config}.yaml"
         videossl(
@@ -229,7 +298,7 @@ def run_row(name: str, row: str, seed: int, work: Path, max_steps: int | None) -
         print(f"scoring {name} {row} seed {seed}", flush=True)
         videossl(
             "evaluate", f"--run={run}", f"--num_contexts={NUM_CONTEXTS}", f"--num_samples={NUM_SAMPLES}",
-            "--decoder_steps=0", log=work / name / f"{row}-{seed}.score.log",
+            "--decoder_steps=0", f"--device={device}", log=work / name / f"{row}-{seed}.score.log",
         )  # fmt: skip
 
 
@@ -292,6 +361,24 @@ def write_page(page: Path, work: Path) -> None:
     print(f"wrote {page}")
 
 
+Work = TypeVar("Work")
+
+
+def side_by_side(run: Callable[[Work], object], pieces: Iterable[Work], jobs: int) -> bool:
+    """Run all, so many at a time; what fails is said and the others go on. Whether any failed."""
+
+    def fails(piece: Work) -> bool:
+        try:
+            run(piece)
+        except FailedError as error:
+            print(error, file=sys.stderr, flush=True)
+            return True
+        return False
+
+    with ThreadPoolExecutor(jobs) as pool:
+        return any(list(pool.map(fails, pieces)))
+
+
 def main() -> None:
     """Run what is asked for, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -302,17 +389,23 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "futures", help="where worlds and runs go")
     parser.add_argument("--page", default=str(ROOT / "docs" / "results.md"), help="page to write, or none")
     parser.add_argument("--page_only", action="store_true", help="run nothing")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where rows are trained and scored")
+    parser.add_argument("--jobs", type=int, default=1, help="rows that run at a time, each on one core")
     asked = parser.parse_args()
+    failed = False
     if not asked.page_only:
-        for seed in asked.seeds:
-            for name in asked.worlds:
-                for row in asked.rows:
-                    run_row(name, row, seed, asked.work, asked.max_steps)
+        # What several rows share is made first.
+        shared = sorted({WORLDS[name].videos_of or name for name in asked.worlds})
+        failed |= side_by_side(lambda name: make_world(name, asked.work), shared, asked.jobs)
+        rows = [(name, row, seed) for seed in asked.seeds for name in asked.worlds for row in asked.rows]
+        failed |= side_by_side(lambda each: run_row(*each, asked.work, asked.max_steps, asked.device), rows, asked.jobs)
     if asked.page != "none":
         write_page(Path(asked.page), asked.work)
     else:
         for name in asked.worlds:
             print(f"\n{name}\n{table(name, asked.work)}")
+    if failed:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

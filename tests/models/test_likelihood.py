@@ -89,9 +89,14 @@ def around(points, kappa, seed):
     return cosines * points + (1 - cosines**2).sqrt() * across
 
 
+def own_first(cosines):
+    """Of predictions with all futures (n, n): each with its own future first, then with the others."""
+    return torch.stack([row.roll(-number) for number, row in enumerate(cosines)])
+
+
 def test_the_concentration_of_a_known_density_is_found():
     predictions = unit(800, 3)
-    cosines = predictions @ around(predictions, 25.0, seed=1).T
+    cosines = own_first(predictions @ around(predictions, 25.0, seed=1).T)
     found = most_telling_concentration(cosines[..., None], torch.zeros(800, 800, 1))
     assert found == pytest.approx(25, rel=0.15)
 
@@ -99,8 +104,27 @@ def test_the_concentration_of_a_known_density_is_found():
 def test_errors_that_lie_in_a_few_of_many_dimensions_do_not_make_a_density_too_sure():
     predictions = F.pad(unit(800, 3), (0, 61))
     futures = F.pad(around(unit(800, 3), 25.0, seed=1), (0, 61))
-    found = most_telling_concentration((predictions @ futures.T)[..., None], torch.zeros(800, 800, 1))
+    found = most_telling_concentration(own_first(predictions @ futures.T)[..., None], torch.zeros(800, 800, 1))
     assert found == pytest.approx(25, rel=0.15)  # by the likelihood in 64 dimensions it would be about 800
+
+
+def test_futures_that_any_width_tells_apart_get_a_wide_density():
+    predictions = torch.eye(16, dtype=torch.float64)
+    found = most_telling_concentration(own_first(predictions @ predictions.T)[..., None], torch.zeros(16, 16, 1))
+    assert found < 100  # the narrowest has the best score, by next to nothing
+    # Of two contexts one is told wrongly, surer of itself the narrower the density is.
+    cosines = torch.tensor([[0.9, 0.1], [0.89, 0.9]])[..., None]
+    assert most_telling_concentration(cosines, torch.zeros(2, 2, 1)) < 100
+
+
+def test_a_concentration_is_fitted_among_the_futures_that_are_likest_each_other():
+    model = world_model()
+    contexts = unit(400, 6).float()
+    futures = F.normalize(model.sample_futures(contexts, num_samples=1)[:, 0, 0] + 0.1 * unit(400, 6).float(), dim=-1)
+    model.fit_concentration(contexts, futures)
+    among_all = float(model.concentration)
+    model.fit_concentration(contexts[:128], futures[:128])
+    assert among_all > float(model.concentration)
 
 
 def test_a_fitted_concentration_makes_observed_futures_more_likely():

@@ -7,7 +7,14 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from videossl.errors import UsageError
-from videossl.models import CodebookLatent, FlowMatchingPrior, FlowPrior, GaussianLatent, MixturePrior
+from videossl.models import (
+    CodebookLatent,
+    FlowMatchingPrior,
+    FlowPrior,
+    GaussianLatent,
+    MixturePrior,
+    StandardNormalPrior,
+)
 from videossl.training.prior_fit import fit_prior, mean_nats
 from videossl.training.refit_settings import PriorRefit
 from videossl.training.suited_prior import suited_prior
@@ -92,9 +99,17 @@ def test_a_gaussian_latent_gets_a_mixture_unless_it_was_trained_with_another_pri
     assert isinstance(made(D, R), MixturePrior)
     assert named is not None
     assert named["class_path"] == "videossl.models.MixturePrior"
+    for_all, _ = suited_prior(GaussianLatent(D, prior=StandardNormalPrior), None, None)
+    assert for_all is not None
+    assert isinstance(for_all(D, R), MixturePrior)
     assert suited_prior(GaussianLatent(D, prior=FlowPrior), None, None) == (None, None)
     asked = {"class_path": "videossl.models.FlowPrior"}
     assert suited_prior(latent(), FlowPrior, asked) == (FlowPrior, asked)
+
+
+def test_a_prior_in_which_nothing_can_be_fitted_is_left_as_it_is() -> None:
+    fit = fit_prior(latent(), *pairs(), PriorRefit(prior=StandardNormalPrior))
+    assert fit.steps == 0
 
 
 def test_the_same_seed_fits_the_same_prior_and_leaves_the_draws_of_others_alone() -> None:

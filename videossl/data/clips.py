@@ -1,6 +1,8 @@
 """Where in time the views of a video are cut. Integers and seconds only: no pixels, no files."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -208,10 +210,9 @@ class ClipPlanner:
         layout = self._least
         return int(layout.steps[-1, -1]) if isinstance(layout, Steps) else self.num_views * self.num_frames - 1
 
-    def _steps(self, gaps: NDArray[np.int64] | int) -> Steps:
-        begins = self.num_frames * np.arange(self.num_views)
-        begins[1:] += np.cumsum(np.broadcast_to(gaps, self.num_views - 1))
-        return Steps(begins[:, None] + np.arange(self.num_frames))
+    def _steps(self, gaps: Sequence[int] | int) -> Steps:
+        every = (gaps,) * (self.num_views - 1) if isinstance(gaps, int) else tuple(gaps)
+        return _views_apart(self.num_frames, every)
 
     def _apart(self, gaps: NDArray[np.float64] | float) -> Apart:
         assert self.gap_seconds is not None
@@ -237,7 +238,7 @@ class ClipPlanner:
         if self.gap_seconds is None:
             least, most = self.gap_frames
             longest = longest_gap(least, most, lambda gap: last_start(seconds, self._steps(gap), pace) >= 0)
-            return self._steps(draw.integers(least, longest + 1, num_gaps))
+            return self._steps(draw.integers(least, longest + 1, num_gaps).tolist())
         shortest, widest = self.gap_seconds
         unit = (widest - shortest) / GAP_UNITS
         units = longest_gap(
@@ -274,3 +275,12 @@ class ClipPlanner:
 
     def _plan(self, seconds: Seconds, frames: Frames) -> ClipPlan:
         return ClipPlan(frames.astype(np.int64), seconds[frames])
+
+
+@lru_cache(maxsize=256)  # asked for every clip of a training, and mostly the same
+def _views_apart(num_frames: int, gaps: tuple[int, ...]) -> Steps:
+    """Views of consecutive frames, with so many frames between the end of each and the start of the next."""
+    begins = np.cumsum([0, *(num_frames + gap for gap in gaps)])
+    steps: Frames = begins[:, None] + np.arange(num_frames)
+    steps.flags.writeable = False
+    return Steps(steps)

@@ -9,7 +9,7 @@ of the frames in pixels), then come the presentation times (num_frames,) float64
 import json
 import os
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -112,8 +112,19 @@ def _too_small(folder: str | Path, stored: int, wanted: int) -> str:
     )
 
 
+def _runs(frames: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Frames that follow each other, together: place of the first in `frames`, its number, and how many they are."""
+    place = 0
+    while place < len(frames):
+        first, count = int(frames[place]), 1
+        while place + count < len(frames) and frames[place + count] == first + count:
+            count += 1
+        yield place, first, count
+        place += count
+
+
 class StoreReader(VideoReader):
-    """Reader of a video in a store: one read of the file for every frame, no decoder.
+    """Reader of a video in a store: one read of the file for frames that follow each other, no decoder.
 
     Args:
         media: Its place in a file of the store.
@@ -156,10 +167,13 @@ class StoreReader(VideoReader):
             raise UsageError(_too_small(self.path.parent, self._side, size))
         frame_bytes = 3 * self._side**2
         pictures = np.empty((len(frames), self._side, self._side, 3), np.uint8)
-        for picture, frame in zip(pictures, frames, strict=True):
-            read = os.preadv(self._file, [picture.data], self._frames_at + int(frame) * frame_bytes)
-            if read != frame_bytes:
-                raise VideoError(self.media, f"frame {frame} is cut off: the store was changed while it was read.")
+        for place, frame, count in _runs(frames):
+            read = os.preadv(self._file, [pictures[place : place + count].data], self._frames_at + frame * frame_bytes)
+            if read != count * frame_bytes:
+                raise VideoError(
+                    self.media,
+                    f"frame {frame + read // frame_bytes} is cut off: the store was changed while it was read.",
+                )
         if size is None or size == self._side:
             return pictures
         return np.stack([centre_square(picture, size) for picture in pictures])

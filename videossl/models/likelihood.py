@@ -14,7 +14,7 @@ from videossl.transition.von_mises_fisher import log_normaliser, most_telling_co
 if TYPE_CHECKING:
     from videossl.models.world_model import WorldModel
 
-MOST_COMPARED = 128  # contexts, and so futures of each
+MOST_COMPARED = 128  # contexts, and futures with each
 
 
 def log_prob(model: "WorldModel", states: Tensor, futures: Tensor, *, num_samples: int, seed: int) -> Tensor:
@@ -27,11 +27,21 @@ def log_prob(model: "WorldModel", states: Tensor, futures: Tensor, *, num_sample
 def fitted_concentration(
     model: "WorldModel", states: Tensor, futures: Tensor, *, num_samples: int = 16, seed: int = 0
 ) -> float:
-    """The concentration by which these states (B, D) best tell their own of these futures (B, D) from the others'."""
-    states, futures = states[:MOST_COMPARED], futures[:MOST_COMPARED]
+    """The concentration by which states best tell what came after them from the futures of others that are likest it.
+
+    Args:
+        model: Asked for its predictions.
+        states: (B, D) of unit norm.
+        futures: (B, D) of unit norm, what came after each.
+        num_samples: Predictions of each pair.
+        seed: Of the draws.
+    """
+    # Futures at random are told apart by any width, once a model is good.
+    likeness = (futures[:MOST_COMPARED] @ futures.T).fill_diagonal_(2.0)  # its own comes first
+    likest = likeness.topk(min(MOST_COMPARED, len(futures)), dim=1).indices
     of_contexts = [
-        _weighted_cosines(model, state.expand_as(futures), futures, num_samples=num_samples, seed=seed)
-        for state in states
+        _weighted_cosines(model, state.expand(len(rows), -1), futures[rows], num_samples=num_samples, seed=seed)
+        for state, rows in zip(states[:MOST_COMPARED], likest, strict=False)
     ]
     cosines, log_weights = (torch.stack(parts) for parts in zip(*of_contexts, strict=True))
     return most_telling_concentration(cosines, log_weights)

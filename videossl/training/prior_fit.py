@@ -155,6 +155,8 @@ def _fitted(
     seed: int,
 ) -> tuple[nn.Module, int]:
     """The prior that was best on the judged pairs, and after how many steps that was."""
+    if not list(prior.parameters()):  # the standard normal: there is nothing to fit
+        return prior, 0
     contexts, futures = fitted
     generator = torch.Generator(contexts.device).manual_seed(seed)
     optimizer = adamw(prior, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)

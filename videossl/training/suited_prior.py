@@ -7,7 +7,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from videossl.errors import UsageError
-from videossl.models import CodebookLatent, GatePrior, GaussianLatent, GaussianPrior, MixturePrior, SparseGate
+from videossl.models import (
+    CodebookLatent,
+    GatePrior,
+    GaussianLatent,
+    GaussianPrior,
+    MixturePrior,
+    SparseGate,
+    StandardNormalPrior,
+)
 from videossl.transition import GateMixture
 from videossl.transition.sparse import VALUE_WIDTH
 
@@ -19,9 +27,9 @@ def suited_prior(
 ) -> tuple[Made | None, Mapping[str, Any] | None]:
     """Choose the prior to fit.
 
-    A Gaussian latent gets a `MixturePrior` where it was trained with one Gaussian (several futures are several modes);
-    trained with another prior, that one goes on. A sparse latent without a prior gets a `GatePrior`. Codes have a prior
-    of every form there is, which goes on.
+    A Gaussian latent gets a `MixturePrior` where it was trained with one Gaussian, of each context or of all (several
+    futures are several modes); trained with another prior, that one goes on. A sparse latent without a prior gets a
+    `GatePrior`. Codes have a prior of every form there is, which goes on.
 
     Args:
         latent: Of the model.
@@ -45,7 +53,7 @@ def suited_prior(
         return asked, named
     if isinstance(latent, SparseGate) and latent.prior_net is None:
         return GatePrior, {"class_path": "videossl.models.GatePrior", "init_args": {}}
-    if type(latent.prior_net) is not GaussianPrior:
+    if type(latent.prior_net) not in (GaussianPrior, StandardNormalPrior):
         return None, None
     # Dropout, because a mixture learns some thousands of contexts by heart.
     return partial(MixturePrior, dropout=0.2), {

@@ -10,6 +10,8 @@ import math
 import torch
 from torch import Tensor
 
+INDIFFERENT_NATS = 0.01  # widths whose scores differ by less are as good as each other
+
 
 def log_normaliser(concentration: Tensor, embedding_dim: int) -> Tensor:
     """Log of the mean of exp(concentration * cosine) over the unit sphere.
@@ -49,17 +51,29 @@ def most_telling_concentration(cosines: Tensor, log_weights: Tensor) -> float:
     which false futures that happen to be predicted a little better win. Among candidates, a softmax of densities, the
     width that is right for errors as they are gives the best score.
 
+    Where futures are far apart, a wide range of widths tells them about as well. The widest one is taken of which the
+    score is within a standard error of the best, or a hundredth of a nat: a narrower one would be surer of itself than
+    these futures can show.
+
     Args:
-        cosines: (n, n, K), cosines of K predictions from context i with the future of context j, supposing it follows.
-        log_weights: (n, n, K), log of each prediction's weight; equal ones have -log K.
+        cosines: (n, m, K), cosines of K predictions from a context with a future of which it is asked whether it
+            follows, supposing it does; the first of the m did.
+        log_weights: (n, m, K), log of each prediction's weight; equal ones have -log K.
 
     Returns:
         Within 1 and 2,000, to a twentieth.
     """
     cosines, weights = cosines.double(), log_weights.double()
     candidates = torch.logspace(0, math.log10(2000), 150, dtype=torch.float64)
-    values = []
-    for kappa in candidates.tolist():
-        densities = torch.logsumexp(kappa * cosines + weights, dim=-1)  # (n, n)
-        values.append(torch.log_softmax(densities, dim=1).diagonal().mean())
-    return float(candidates[int(torch.stack(values).argmax())])
+    scores = torch.stack(
+        [
+            torch.log_softmax(torch.logsumexp(kappa * cosines + weights, dim=-1), dim=1)[:, 0]
+            for kappa in candidates.tolist()
+        ]
+    )  # (150, n)
+    means = scores.mean(dim=1)
+    best = int(means.argmax())
+    # Of the difference: the same contexts are scored, so that most of what they differ in cancels.
+    shortfall = scores[best] - scores
+    error = shortfall.std(dim=1, correction=0) / math.sqrt(scores.shape[1])
+    return float(candidates[int((shortfall.mean(dim=1) <= error.clamp_min(INDIFFERENT_NATS)).nonzero()[0])])
