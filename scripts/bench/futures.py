@@ -6,17 +6,18 @@
     python scripts/bench/futures.py --device cuda --jobs 15                               # rows side by side on one GPU
     python scripts/bench/futures.py --page_only                      # tables of what has been run
 
-A row is configs/pretrain/futures.yaml with what is said in ROWS changed, on one world, with one seed: 2,000 steps, 14
-to 19 minutes on one core of two that are both busy. The rows `quickstart...` are the configs of that name: 1,000
-steps, about 3 minutes, or 3,000 steps. A run that is there is not trained again, a score that is there is not taken
-again. Every figure is of held-out videos (`videossl evaluate`, 256 contexts, K = 32). In the page the mean over seeds
-stands before their least and greatest.
+A row is configs/pretrain/futures.yaml with what is said in ROWS changed, on one world, with one seed: 1,000 steps, 10
+minutes on one core of two that are both busy; in `sweeps` 300 steps, 3 to 4 minutes. The rows `quickstart...` are the
+configs of that name: 1,000 steps, 3 to 5 minutes, or 3,000 steps. A run that is there is not trained again, a score
+that is there is not taken again. Every figure is of held-out videos (`videossl evaluate`, 256 contexts, K = 32 where
+nothing else is said). In the page the mean over seeds stands before their least and greatest.
 """
 
 import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -41,7 +42,11 @@ NO_LATENT: Changes = {
     "beta.nats": None,
     "training.refit_transition.nats": "null",
 }
-NO_REFIT: Changes = {"training.refit_transition": "null", "training.refit_transition.nats": None}
+NO_REFIT: Changes = {
+    "training.refit_transition": "null",
+    "training.refit_transition.nats": None,
+    "training.refit_transition.max_steps": None,
+}
 CODES: Changes = {
     "model.latent": "videossl.models.CodebookLatent",
     "model.latent.num_codes": "16",
@@ -57,11 +62,8 @@ SIGREG: Changes = {
     "objective.graph": "forward",
 }
 
-ROLLOUT: Changes = {  # views that follow each other, each predicted from all that came before it
-    "training.rollout": "true",
-    "training.refit_transition": "null",
-    "training.refit_transition.nats": None,
-}
+# Views that follow each other, each predicted from all that came before it.
+ROLLOUT: Changes = {"training.rollout": "true", **NO_REFIT}
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,15 @@ class Row:
         about: What it is, in the table.
         changes: Of the config.
         config: Name of the config that they change.
+        num_samples: K, futures that are sampled of each context.
+        trained_as: Another row: nothing is trained, its runs are scored once more.
     """
 
     about: str
     changes: Changes = field(default_factory=dict)
     config: str = "futures"
+    num_samples: int = NUM_SAMPLES
+    trained_as: str | None = None
 
 
 ROWS = {
@@ -90,11 +96,13 @@ ROWS = {
     "quickstart-no-refit": Row("Gaussian r, Gaussian prior", {"training.refit": "null"}, config="quickstart"),
     "quickstart-twin": Row("no latent: MLP predictor", config="quickstart_twin"),
     "gaussian": Row("Gaussian r, transition and mixture prior refitted"),
-    "gaussian-no-prior-refit": Row("Gaussian r, transition refitted, Gaussian prior", {"training.refit": "null"}),
+    "gaussian-no-prior-refit": Row(
+        "Gaussian r, transition refitted, standard normal prior", {"training.refit": "null"}
+    ),
     "gaussian-no-transition-refit": Row("Gaussian r, mixture prior refitted", NO_REFIT),
-    "standard-prior": Row(
-        "the same with one standard normal as prior in training",
-        {"model.latent.prior": "videossl.models.StandardNormalPrior"},
+    "learned-prior": Row(
+        "Gaussian r, Gaussian prior trained along, refitted as a mixture",
+        {"model.latent.prior": "videossl.models.GaussianPrior"},
     ),
     "mixture-prior": Row(
         "Gaussian r, mixture prior trained along", {"model.latent.prior": "videossl.models.MixturePrior"}
@@ -142,15 +150,33 @@ ROWS = {
             "model.encoder.depth": "3",
         },
     ),
-    "no-motion": Row("without `MotionPrediction`", {"auxiliaries": "[videossl.training.TranslatedView]"}),
-    "no-translated": Row("without `TranslatedView`", {"auxiliaries": "[videossl.training.MotionPrediction]"}),
+    "patch-12": Row("patches of 12 pixels", {"model.encoder.patch_size": "12", "model.encoder.stem.strides": "[4, 3]"}),
+    "motion-0.3": Row(
+        "`MotionPrediction` of weight 0.3",
+        {
+            "auxiliaries": "[{class_path: videossl.training.MotionPrediction, init_args: {weight: 0.3}}, "
+            "{class_path: videossl.training.TranslatedView, init_args: {weight: 0.25}}]"
+        },
+    ),
+    "no-motion": Row(
+        "without `MotionPrediction`",
+        {"auxiliaries": "[{class_path: videossl.training.TranslatedView, init_args: {weight: 0.25}}]"},
+    ),
+    "no-translated": Row(
+        "without `TranslatedView`",
+        {"auxiliaries": "[{class_path: videossl.training.MotionPrediction, init_args: {weight: 1.5}}]"},
+    ),
     "tau-0.05": Row("temperature 0.05", {"objective.temperature": "0.05"}),
     "budget-1.6": Row("budget 1.6 nats", {"beta.nats": "1.6"}),
     "budget-3.2": Row("budget 3.2 nats", {"beta.nats": "3.2"}),
     "refit-2.4": Row("transition refitted at the budget of the training", {"training.refit_transition.nats": "null"}),
-    "batch-128": Row("batches of 128", {"training.batch_size": "128"}),
+    "batch-256": Row("batches of 256", {"training.batch_size": "256"}),
     "r-2": Row("r of 2 dimensions", {"model.latent.latent_dim": "2"}),
     "r-32": Row("r of 32 dimensions", {"model.latent.latent_dim": "32"}),
+    **{
+        f"samples-{count}": Row(f"the first row with K = {count}", num_samples=count, trained_as="gaussian")
+        for count in (8, 16, 64, 128)
+    },
     **{
         f"views-{count}": Row(f"{count} views, one InfoNCE a pair", {**ROLLOUT, "data.clips.num_views": str(count)})
         for count in (2, 3, 4, 8)
@@ -174,10 +200,10 @@ ROWS = {
     ),
 }
 
-LARGE: Changes = {"data.frame_size": "64", "augment.size": "64", "model.encoder.patch_size": "16",
-         "model.encoder.stem.strides": "[4, 4]"}  # fmt: skip
+LARGE: Changes = {"data.frame_size": "64", "augment.size": "64"}
+COARSE: Changes = {"model.encoder.patch_size": "16", "model.encoder.stem.strides": "[4, 4]"}
 
-SHORTER: Changes = {"training.max_steps": "1000"}
+SHORTER: Changes = {"training.max_steps": "600"}
 FEWER = ("--num_videos", "8000")  # of 64 x 64 pixels, or for rows of fewer steps
 
 
@@ -194,7 +220,12 @@ class World:
 WORLDS = {
     "quickstart": World("digits", ("--config", "configs/world/quickstart.yaml", "--num_videos", "6000")),
     "one-8-bounce": World("digits", ("--preset", "one-8-bounce")),
-    "sweeps": World("digits", (), {"training.max_steps": "500"}, videos_of="one-8-bounce"),
+    "sweeps": World(
+        "digits",
+        (),
+        {"training.max_steps": "300", "training.refit_transition.max_steps": "500"},
+        videos_of="one-8-bounce",
+    ),
     "one-8": World("digits", ("--preset", "one-8")),
     "one-8-unequal": World("digits", ("--preset", "one-8-unequal", *FEWER), SHORTER),
     "two-16": World(
@@ -213,12 +244,14 @@ WORLDS = {
         ("--preset", "steps-4-one-maze", *FEWER),
         {
             **LARGE,
+            **COARSE,
             "training.max_steps": "500",
             "beta.nats": "1.6",  # two choices
             "training.refit_transition.nats": "2.4",
-            # At 3e-3, embeddings of pictures that are nearly alike collapse to a point; a moved maze is another maze.
+            # At 3e-3, embeddings of pictures that are nearly alike collapse to a point.
             "training.learning_rate": "1.0e-3",
-            "auxiliaries": "[videossl.training.MotionPrediction]",
+            # A moved maze is another maze.
+            "auxiliaries": "[{class_path: videossl.training.MotionPrediction, init_args: {weight: 1.5}}]",
         },
     ),
 }
@@ -280,7 +313,12 @@ def make_world(name: str, work: Path) -> Path:
 
 def run_row(name: str, row: str, seed: int, work: Path, max_steps: int | None, device: str) -> None:
     """Train and score one row, as far as that is not done."""
-    run = work / name / f"{row}-{seed}"
+    run, other = work / name / f"{row}-{seed}", ROWS[row].trained_as
+    if other is not None and not (run / "weights.safetensors").is_file():
+        trained = work / name / f"{other}-{seed}"
+        if not (trained / "weights.safetensors").is_file():
+            raise FailedError(f"{name} {row} seed {seed} scores {trained}, which is not there")
+        shutil.copytree(trained, run, ignore=shutil.ignore_patterns("checkpoints", "evaluation", "tensorboard"))
     if not (run / "weights.safetensors").is_file():
         changes = {**WORLDS[name].changes, **ROWS[row].changes}
         options = [f"--{key}={value}" for key, value in changes.items() if value is not None]
@@ -297,7 +335,7 @@ def run_row(name: str, row: str, seed: int, work: Path, max_steps: int | None, d
     if not (run / "evaluation" / "metrics.json").is_file():
         print(f"scoring {name} {row} seed {seed}", flush=True)
         videossl(
-            "evaluate", f"--run={run}", f"--num_contexts={NUM_CONTEXTS}", f"--num_samples={NUM_SAMPLES}",
+            "evaluate", f"--run={run}", f"--num_contexts={NUM_CONTEXTS}", f"--num_samples={ROWS[row].num_samples}",
             "--decoder_steps=0", f"--device={device}", log=work / name / f"{row}-{seed}.score.log",
         )  # fmt: skip
 
@@ -398,7 +436,11 @@ def main() -> None:
         shared = sorted({WORLDS[name].videos_of or name for name in asked.worlds})
         failed |= side_by_side(lambda name: make_world(name, asked.work), shared, asked.jobs)
         rows = [(name, row, seed) for seed in asked.seeds for name in asked.worlds for row in asked.rows]
-        failed |= side_by_side(lambda each: run_row(*each, asked.work, asked.max_steps, asked.device), rows, asked.jobs)
+        trained = dict.fromkeys((name, ROWS[row].trained_as or row, seed) for name, row, seed in rows)
+        for pieces in (trained, [each for each in rows if each not in trained]):
+            failed |= side_by_side(
+                lambda each: run_row(*each, asked.work, asked.max_steps, asked.device), pieces, asked.jobs
+            )
     if asked.page != "none":
         write_page(Path(asked.page), asked.work)
     else:
