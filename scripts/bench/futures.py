@@ -129,6 +129,7 @@ ROWS = {
         "sparse r (AdaSSL-S)",
         {
             "model.latent": "videossl.models.SparseGate",
+            "model.latent.prior": "videossl.models.GatePrior",
             "beta.nats": "3.0",
             "training.refit_transition.nats": "null",
             "model.editor": "videossl.models.LowRankEditor",

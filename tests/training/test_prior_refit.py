@@ -102,6 +102,18 @@ def test_a_model_without_a_prior_to_fit_is_refused(small_twin):
         refit_run(small_twin, PriorRefit(), prior=None)
 
 
+def test_a_prior_that_cannot_be_fitted_is_refused_before_the_training(small_world, tmp_path, capsys):
+    config = ["--config", str(REPOSITORY / "configs/pretrain/quickstart.yaml"), "--data.videos", str(small_world)]
+    parts = ["--model.latent", "videossl.models.SparseGate", "--model.editor", "videossl.models.LowRankEditor"]
+    with pytest.raises(SystemExit) as left:
+        main(
+            ["pretrain", *config, *parts, "--training.refit.prior", MIXTURE["class_path"], "--out", str(tmp_path / "r")]
+        )
+    assert left.value.code == 2
+    assert "expected a GatePrior as the prior of a SparseGate, got a MixturePrior" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+
+
 @pytest.mark.parametrize(
     ("said", "message"),
     [

@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from videossl.errors import UsageError
 from videossl.objectives import AdaSSL, FixedBeta, LowRankEditor, MVInfoNCE
 from videossl.training.prior_fit import fit_prior
 from videossl.training.refit_settings import PriorRefit
 from videossl.training.suited_prior import SparseFit, suited_prior
-from videossl.transition import GateMixture, GatePrior, Gates, SparseGate
+from videossl.transition import FlowPrior, GateMixture, GatePrior, Gates, SparseGate, StandardNormalPrior
 
 D = 6
 
@@ -115,3 +116,11 @@ def test_under_autocast_it_stays_in_float32() -> None:
 def test_a_prior_without_components_is_refused() -> None:
     with pytest.raises(ValueError, match="num_components of at least 1, got 0"):
         GatePrior(D, 2, num_components=0)
+
+
+def test_a_density_is_refused_as_the_prior_of_gates() -> None:
+    with pytest.raises(UsageError, match=r"GatePrior as the prior of a SparseGate, got a StandardNormalPrior"):
+        SparseGate(D, prior=StandardNormalPrior)
+    with pytest.raises(UsageError, match="got a FlowPrior"):
+        suited_prior(SparseGate(D), FlowPrior, {"class_path": "videossl.models.FlowPrior"})
+    assert suited_prior(SparseGate(D), GatePrior, {}) == (GatePrior, {})

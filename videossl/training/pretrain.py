@@ -44,6 +44,7 @@ from videossl.training.prior_fit import FEWEST_VIDEOS
 from videossl.training.prior_refit import Refit, can_refit, has_pairs, pairs_of_videos, refit_prior
 from videossl.training.rehearsal import rehearse
 from videossl.training.settings import TrainingSettings
+from videossl.training.suited_prior import suited_prior
 from videossl.training.transition_fit import TransitionFit, fit_transition
 from videossl.training.weights_file import save_weights
 from videossl.types import ViewBatch
@@ -165,6 +166,8 @@ def pretrain(
     beside = [make(model.representation_dim, model.embedding_dim, data.clips.num_frames) for make in auxiliaries]
     module = Pretraining(model, objective, beta, augment, training, seed, beside)
     rehearse(module, num_views=num_views, batch_size=training.batch_size)
+    if training.refit is not None and can_refit(model, train_views):
+        suited_prior(model.latent, training.refit.prior, None)  # what cannot be fitted is said before the training
     if start is not None:
         start.check_fits(module)
         _check_same_videos(run.index, index)

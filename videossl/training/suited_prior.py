@@ -17,7 +17,7 @@ from videossl.models import (
     StandardNormalPrior,
 )
 from videossl.transition import GateMixture
-from videossl.transition.sparse import VALUE_WIDTH
+from videossl.transition.sparse import VALUE_WIDTH, check_gate_prior
 
 Made = Callable[[int, int], nn.Module]
 
@@ -50,6 +50,8 @@ def suited_prior(
         kind = "no latent" if latent is None else f"a {type(latent).__name__}"
         raise UsageError(f"this model has {kind}: there is no prior to fit.")
     if asked is not None:
+        if isinstance(latent, SparseGate):
+            check_gate_prior(asked(round(latent.scale**2), latent.latent_dim))
         return asked, named
     if isinstance(latent, SparseGate) and latent.prior_net is None:
         return GatePrior, {"class_path": "videossl.models.GatePrior", "init_args": {}}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from videossl.errors import UsageError
 from videossl.transition.distributions import gate_sample
-from videossl.transition.gate_prior import GateMixture
+from videossl.transition.gate_prior import GateMixture, GatePrior
 from videossl.transition.networks import mlp, reset_mlp, start_anew
 from videossl.transition.precision import at_least_float32
 
@@ -61,7 +61,10 @@ class SparseGate(nn.Module):
         latent_dim: Dimension R of the latent: number of gates.
         hidden_dim: Width of the hidden layers.
         num_hidden: Number of hidden layers.
-        prior: Made with the dimensions of embedding and latent, for example `GatePrior`. None: no prior yet.
+        prior: Made with the dimensions of embedding and latent: a `GatePrior`. None: no prior yet.
+
+    Raises:
+        UsageError: No dimension, or a prior that is no `GatePrior`.
     """
 
     def __init__(
@@ -82,6 +85,8 @@ class SparseGate(nn.Module):
         self.scale = math.sqrt(embedding_dim)  # embeddings have unit norm, the net wants coordinates of about 1
         self.net = mlp(2 * embedding_dim, hidden_dim, 2 * latent_dim, num_hidden=num_hidden)
         self.prior_net = prior(embedding_dim, latent_dim) if prior is not None else None
+        if self.prior_net is not None:
+            check_gate_prior(self.prior_net)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -95,3 +100,16 @@ class SparseGate(nn.Module):
         outputs = at_least_float32(self.net(self.scale * torch.cat([context, future], dim=-1)))
         logits, values = outputs.chunk(2, dim=-1)
         return Gates(logits, values)
+
+
+def check_gate_prior(prior: nn.Module) -> None:
+    """Refuse a prior that gives shut gates no probability.
+
+    Raises:
+        UsageError: It is no `GatePrior`.
+    """
+    if not isinstance(prior, GatePrior):
+        raise UsageError(
+            f"expected a GatePrior as the prior of a SparseGate, got a {type(prior).__name__}: r is exactly 0 where a "
+            "gate is shut, which a density has no probability for. Set the prior to videossl.models.GatePrior."
+        )
