@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from itertools import islice
 
+import numpy as np
+
 from videossl.data import Augment, MultiCrop
 from videossl.models import WorldModel
 from videossl.training.embedded_pairs import embedded_pairs
@@ -27,4 +29,6 @@ def fit_concentration(model: WorldModel, augment: Augment | MultiCrop, batches: 
         return
     pairs = embedded_pairs(model, augment, islice(batches, ENOUGH_BATCHES))
     if len(pairs.contexts):
-        model.fit_concentration(pairs.contexts, pairs.futures)
+        # One pair of each video: what else happens in a video is hardly another future.
+        rows = np.unique(pairs.videos.cpu().numpy(), return_index=True)[1]
+        model.fit_concentration(pairs.contexts[rows], pairs.futures[rows])

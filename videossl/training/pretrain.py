@@ -167,7 +167,7 @@ def pretrain(
     module = Pretraining(model, objective, beta, augment, training, seed, beside)
     rehearse(module, num_views=num_views, batch_size=training.batch_size)
     if training.refit is not None and can_refit(model, train_views):
-        suited_prior(model.latent, training.refit.prior, None)  # what cannot be fitted is said before the training
+        suited_prior(model.latent, training.refit.prior, None)  # raises before the training, not after it
     if start is not None:
         start.check_fits(module)
         _check_same_videos(run.index, index)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from videossl.errors import UsageError
@@ -51,7 +52,8 @@ def suited_prior(
         raise UsageError(f"this model has {kind}: there is no prior to fit.")
     if asked is not None:
         if isinstance(latent, SparseGate):
-            check_gate_prior(asked(round(latent.scale**2), latent.latent_dim))
+            with torch.random.fork_rng(devices=[]):
+                check_gate_prior(asked(round(latent.scale**2), latent.latent_dim))
         return asked, named
     if isinstance(latent, SparseGate) and latent.prior_net is None:
         return GatePrior, {"class_path": "videossl.models.GatePrior", "init_args": {}}
