@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every check of the repository: ruff (rules and format), mypy, pytest. At most 8 minutes on 2 cores after the first install.
+# Every check of the repository: ruff (rules and format), mypy, pytest. 10 to 13 minutes on 2 cores after the first install.
 #   bash scripts/test.sh                     # all
 #   bash scripts/test.sh tests/data -k gif   # arguments go to pytest
 # Makes .venv if it is missing. All four are run even if one fails; exit code 1 if any did.
