@@ -106,6 +106,18 @@ ROWS = {
     ),
     "quickstart-twin": Row("no latent: MLP predictor", config="quickstart_twin", worlds=("quickstart",)),
     "gaussian": Row("Gaussian r, transition and mixture prior refitted"),
+    "best": Row(
+        "the same with `NextFrames`, and a mixture prior trained along in a longer refit on more videos",
+        config="futures_best",
+        worlds=("one-8-bounce-large", "two-16-large"),
+    ),
+    "best-64": Row(
+        "the same, K = 64",
+        config="futures_best",
+        num_samples=64,
+        trained_as="best",
+        worlds=("one-8-bounce-large", "two-16-large"),
+    ),
     "gaussian-no-prior-refit": Row(
         "Gaussian r, transition refitted, standard normal prior", {"training.refit": "null"}
     ),
@@ -284,6 +296,19 @@ WORLDS = {
     ),
 }
 
+# More videos, for what is fitted when the encoder has been trained.
+WORLDS["one-8-bounce-large"] = World("digits", ("--preset", "one-8-bounce", "--num_videos", "80000"))
+WORLDS["two-16-large"] = World(
+    "digits",
+    ("--preset", "two-16", "--num_videos", "40000"),
+    {
+        **LARGE,
+        "training.max_steps": "750",
+        "beta.nats": "3.1",
+        "training.refit_transition.nats": "4.2",
+        "training.refit_transition.prior.num_components": "32",
+    },
+)
 WORLDS["maze-views"] = World(
     "maze",
     ("--preset", "steps-8-one-maze", *FEWER),

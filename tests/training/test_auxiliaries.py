@@ -10,7 +10,7 @@ from videossl.data import Augment
 from videossl.errors import UsageError
 from videossl.models import MLPProjector, VideoTransformer, WorldModel
 from videossl.objectives import MVInfoNCE
-from videossl.training import MotionPrediction, TranslatedView
+from videossl.training import MotionPrediction, NextFrames, TranslatedView
 from videossl.training.auxiliaries import rolled
 from videossl.training.pretraining import Pretraining
 from videossl.training.settings import TrainingSettings
@@ -68,6 +68,44 @@ def test_motion_is_learned():
 def test_a_clip_that_does_not_vary_over_the_batch_gives_a_finite_loss():
     net = model()
     assert loss_of(MotionPrediction(24, D, T), net, torch.zeros(4, 2, T, 3, 16, 16)).isfinite()
+
+
+def dots_that_go_on_or_stand_still(count, seed=0):
+    """(b, 2, T, 3, 16, 16): after four frames of moving dots, half of them go on and half of them stand still."""
+    first = moving_dots(count, seed)
+    # Four frames of four places are once around: going on looks like the clip itself.
+    stays = first[:, :, -1:].expand(-1, -1, T, -1, -1, -1)
+    goes_on = torch.rand(count, generator=torch.Generator().manual_seed(seed + 1)) < 0.5
+    return torch.cat([first, torch.where(goes_on[:, None, None, None, None, None], first, stays)], dim=1)
+
+
+def test_the_mean_of_what_may_come_is_learned_and_not_more():
+    net = model()
+    auxiliary = NextFrames(net.representation_dim, D, T, grid=4, num_frames=2)
+    clips = dots_that_go_on_or_stand_still(64)
+    optimizer = torch.optim.AdamW([*net.parameters(), *auxiliary.parameters()], lr=1e-3)
+    for _ in range(400):
+        optimizer.zero_grad()
+        loss = loss_of(auxiliary, net, clips)
+        loss.backward()
+        optimizer.step()
+    frames = torch.nn.functional.adaptive_avg_pool2d(clips[:, 1, :2].mean(2), 4)
+    turns = clips[:, 0].mean(2).flatten(1)
+    ways = torch.unique(turns, dim=0, return_inverse=True)[1]
+    blurred = torch.stack([frames[ways == way].mean(0) for way in range(int(ways.max()) + 1)])[ways]
+    best = (frames - blurred).square().mean() / frames.var(0, correction=0).mean()
+    assert best - 1e-4 < loss.item() < best + 0.12  # four contexts in all: which of two futures came cannot be known
+
+
+def test_what_comes_next_wants_a_second_view():
+    net = model()
+    with pytest.raises(UsageError, match="got one of each video"):
+        loss_of(NextFrames(24, D, T), net, moving_dots(4))
+
+
+def test_of_short_clips_all_frames_are_foreseen():
+    net = model()
+    assert NextFrames(net.representation_dim, D, T, num_frames=9, grid=4).net[-1].out_features == T * 16
 
 
 def test_frames_of_a_clip_are_moved_alike_and_around_the_edges():

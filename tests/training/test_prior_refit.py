@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 import torch
-from command_line import REPOSITORY
+from command_line import REPOSITORY, SMALL, in_this_process
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -14,6 +14,7 @@ from videossl.loading.fitted_prior import PRIOR
 from videossl.loading.weights import read_weights
 from videossl.models import GaussianPrior, MixturePrior
 from videossl.run_directory import RunDirectory
+from videossl.training.prior_fit import PriorFit
 from videossl.training.refit_run import refit_run
 from videossl.training.refit_settings import PriorRefit
 from videossl.training.weights_file import save_weights
@@ -112,6 +113,31 @@ def test_a_prior_that_cannot_be_fitted_is_refused_before_the_training(small_worl
     assert left.value.code == 2
     assert "expected a GatePrior as the prior of a SparseGate, got a MixturePrior" in capsys.readouterr().err
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("then", ["null", "{max_steps: 20}"], ids=["nothing", "refit"])
+def test_a_prior_that_was_trained_along_is_in_the_weights_and_in_no_checkpoint(
+    small_world, tmp_path, monkeypatch, then
+):
+    def given(latent, contexts, futures, settings, **_):
+        """A fit on the few pairs of this world would not be better than what the training left."""
+        latent.prior_net = settings.prior(contexts.shape[1], latent.latent_dim)
+        return PriorFit(None, 0.0, 0, True, len(contexts), 0)
+
+    monkeypatch.setattr("videossl.training.transition_fit.fit_prior", given)
+    settings = f"{{max_steps: 60, learning_rate: 0.01, nats: 1.0, prior: {json.dumps(MIXTURE)}}}"
+    code = in_this_process(
+        "pretrain", "--config", REPOSITORY / "configs/pretrain/quickstart.yaml", *SMALL[:-1],
+        f"--data.videos={small_world}", f"--training.refit_transition={settings}", f"--training.refit={then}",
+        f"--out={tmp_path / 'run'}",
+    )  # fmt: skip
+    assert code == 0
+    model = load(tmp_path / "run")
+    assert isinstance(model.latent.prior_net, MixturePrior)
+    assert model.latent.prior_net.num_components == 3
+    assert model.sample_futures(torch.eye(64)[:2], num_samples=3).isfinite().all()
+    checkpoint = read_weights(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    assert "latent.prior_net.net.0.weight" not in checkpoint
 
 
 @pytest.mark.parametrize(

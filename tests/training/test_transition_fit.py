@@ -7,15 +7,25 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from videossl.errors import UsageError
-from videossl.models import CodebookLatent, GaussianLatent, MLPEditor, MLPProjector, VideoTransformer, WorldModel
+from videossl.models import (
+    CodebookLatent,
+    GaussianLatent,
+    MixturePrior,
+    MLPEditor,
+    MLPProjector,
+    StandardNormalPrior,
+    VideoTransformer,
+    WorldModel,
+)
 from videossl.objectives import AdaSSL, Distillation, FixedBeta, InformationBudget, MVInfoNCE, NTXent, Pairwise, XSample
 from videossl.training.embedded_pairs import Pairs
 from videossl.training.pretraining import Pretraining
+from videossl.training.prior_fit import mean_nats
 from videossl.training.refit_settings import TransitionRefit
 from videossl.training.rehearsal import rehearse
 from videossl.training.settings import TrainingSettings
 from videossl.training.transition_fit import fit_transition
-from videossl.transition import kl_divergence
+from videossl.transition import DiagonalGaussian, kl_divergence
 
 D, R = 8, 2
 QUICK = TransitionRefit(max_steps=150, batch_size=64, learning_rate=5e-3)
@@ -28,6 +38,14 @@ def pairs(n: int = 400) -> Pairs:
     turns = torch.linalg.qr(torch.randn(2, D, D, generator=generator)).Q
     ways = torch.randint(0, 2, (n,), generator=generator)
     return Pairs(contexts, torch.einsum("nd,nde->ne", contexts, turns[ways]), torch.arange(n) // 2)
+
+
+class FixedPrior(nn.Module):
+    """Sure of an r that never comes."""
+
+    def forward(self, context: torch.Tensor) -> DiagonalGaussian:
+        mean = context.new_full((*context.shape[:-1], R), 9.0)
+        return DiagonalGaussian(mean, torch.zeros_like(mean))
 
 
 def adassl(latent: nn.Module | None, beta: FixedBeta | InformationBudget | None, **kwargs: object) -> AdaSSL:
@@ -69,6 +87,7 @@ def test_a_transition_that_is_not_better_is_dropped_with_all_its_weights():
 def test_the_same_seed_gives_the_same_transition_and_the_controller_of_the_training_stands_still():
     weights = []
     for _ in range(2):
+        torch.manual_seed(1)
         trained = adassl(GaussianLatent(D, latent_dim=R, hidden_dim=32), InformationBudget(nats=1.0))
         trained.beta.update(torch.tensor([2.0, 0.1, 0.3]))  # of three pairs of views
         kept = trained.beta.log_beta.clone()
@@ -96,6 +115,30 @@ def test_the_refit_holds_a_budget_of_its_own():
     assert measured[1] < 0.4
 
 
+def test_a_prior_is_trained_along_and_the_budget_is_of_what_it_cannot_foresee():
+    latent = GaussianLatent(D, latent_dim=R, hidden_dim=32, prior=StandardNormalPrior)
+    trained = adassl(latent, InformationBudget(nats=1.0, rate=0.1))
+    along = partial(MixturePrior, num_components=4, hidden_dim=32)
+    fit = fit_transition(trained, pairs(), replace(QUICK, max_steps=400, nats=1.0, prior=along), seed=0)
+    assert fit.is_better
+    assert fit.has_new_prior is True
+    assert isinstance(latent.prior_net, MixturePrior)
+    assert mean_nats(latent, latent.prior_net, *pairs()[:2], seed=0) == pytest.approx(1.0, abs=0.2)
+    standard_normal = StandardNormalPrior(D, R)
+    assert mean_nats(latent, standard_normal, *pairs()[:2], seed=0) > 1.3
+
+
+def test_a_prior_that_foresees_r_less_well_is_left_out_and_that_is_said():
+    latent = GaussianLatent(D, latent_dim=R, hidden_dim=32)
+    trained = adassl(latent, InformationBudget(nats=1.0))
+    before = latent.prior_net
+    settings = replace(QUICK, prior=lambda d, r: FixedPrior(), max_steps=30)
+    fit = fit_transition(trained, pairs(), settings, seed=0)
+    assert fit.has_new_prior is False
+    assert latent.prior_net is before
+    assert str(fit).endswith("less well than the old one, and was left out")
+
+
 @pytest.mark.parametrize(
     ("made", "beta", "settings", "says"),
     [
@@ -103,13 +146,16 @@ def test_the_refit_holds_a_budget_of_its_own():
         ((None, MLPEditor), None, {"rollout": True}, "Leave one of them out"),
         ((None, MLPEditor), None, {"nats": 1.0}, "nats=1 .* has no latent"),
         ((GaussianLatent, MLPEditor), FixedBeta(0.1), {"nats": 1.0}, "a FixedBeta as beta"),
+        ((None, MLPEditor), None, {"prior": MixturePrior}, "prior .* has no latent"),
+        ((CodebookLatent, MLPEditor), FixedBeta(0.1), {"prior": MixturePrior}, "prior .* has a CodebookLatent"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused_before_the_training(made, beta, settings, says):
     encoder = VideoTransformer(width=12, depth=1, num_heads=1, patch_size=8)
     model = WorldModel(encoder, partial(MLPProjector, embedding_dim=D), *made)
     training = TrainingSettings(
-        refit_transition=replace(QUICK, nats=settings.get("nats")), rollout=settings.get("rollout", False)
+        refit_transition=replace(QUICK, nats=settings.get("nats"), prior=settings.get("prior")),
+        rollout=settings.get("rollout", False),
     )
     with pytest.raises(UsageError, match=says):
         Pretraining(model, MVInfoNCE(graph="forward"), beta, nn.Identity(), training)

@@ -6,13 +6,21 @@ Lightning takes seconds to import, so `pretrain` is imported when it is asked fo
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from videossl.training.auxiliaries import Auxiliary, MotionPrediction, TranslatedView
+from videossl.training.auxiliaries import Auxiliary, MotionPrediction, NextFrames, TranslatedView
 from videossl.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from videossl.training.pretrain import Pretrained, pretrain
 
-__all__ = ["Auxiliary", "MotionPrediction", "Pretrained", "TrainingSettings", "TranslatedView", "pretrain"]
+__all__ = [
+    "Auxiliary",
+    "MotionPrediction",
+    "NextFrames",
+    "Pretrained",
+    "TrainingSettings",
+    "TranslatedView",
+    "pretrain",
+]
 
 
 def __getattr__(name: str) -> Any:

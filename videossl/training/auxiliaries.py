@@ -89,6 +89,54 @@ class MotionPrediction(Auxiliary):
         return (said - wanted).square().mean() / variance.clamp_min(1e-6)
 
 
+class NextFrames(Auxiliary):
+    """Every clip's embedding says what the first frames of the view after it look like, on average over what may come.
+
+    A net on the embedding (of unit norm) predicts these frames, coarse and grey. What the clip cannot know blurs them;
+    where things go if nothing else happens it can know, and has to keep. `MotionPrediction` asks less of it where a
+    motion changes within the clip, as when something bounces off an edge. The loss is the share of the variance over
+    the batch that is missed. Views are to be in order of time, two of them at least.
+
+    Args:
+        representation_dim: E.
+        embedding_dim: D.
+        clip_frames: T.
+        weight: Of the loss.
+        num_frames: Frames of the view after it; of clips that have fewer, all.
+        grid: Pictures are averaged to grid x grid.
+        hidden_dim: Width of the hidden layer.
+    """
+
+    name = "next_frames"
+
+    def __init__(
+        self,
+        representation_dim: int,
+        embedding_dim: int,
+        clip_frames: int,
+        *,
+        weight: float = 1.0,
+        num_frames: int = 2,
+        grid: int = 12,
+        hidden_dim: int = 256,
+    ) -> None:
+        super().__init__()
+        _check_weight(weight)
+        self.weight, self.grid, self.num_frames = weight, grid, min(num_frames, clip_frames)
+        self.scale = math.sqrt(embedding_dim)
+        self.net = mlp(embedding_dim, hidden_dim, self.num_frames * grid**2)
+
+    def forward(self, model: WorldModel, views: Tensor, representations: Tensor, embeddings: Tensor) -> Tensor:
+        """See `Auxiliary`."""
+        if views.shape[1] < 2:
+            raise UsageError("NextFrames wants the view after each, got one of each video. Raise data.clips.num_views.")
+        grey = rearrange(views[:, 1:, : self.num_frames].mean(dim=3), "b v t h w -> (v b) t h w")
+        wanted = F.adaptive_avg_pool2d(grey, self.grid).flatten(1)
+        said = self.net(self.scale * F.normalize(embeddings[:-1].flatten(0, 1), dim=-1)).float()
+        variance = wanted.float().var(dim=0, correction=0).mean()
+        return (said - wanted).square().mean() / variance.clamp_min(1e-6)
+
+
 class TranslatedView(Auxiliary):
     """A clip and the same clip moved to another place of the canvas are told from other clips: what it shows is kept.
 

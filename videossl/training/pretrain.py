@@ -210,11 +210,15 @@ def pretrain(
         ) from None
     transition, refit = None, None
     if trainer.is_global_zero:
-        named = config.get("training", {}).get("refit", {}).get("prior") if training.refit is not None else None
+        asked = config.get("training", {})
+        named = {name: (asked.get(name) or {}).get("prior") for name in ("refit_transition", "refit")}
         transition, pairs = _fit_transition(module, train_views, seed=seed)
-        refit = _fit_prior(model, augment, train_views, heldout_batches, training, named, pairs, seed=seed)
+        refit = _fit_prior(model, augment, train_views, heldout_batches, training, named["refit"], pairs, seed=seed)
+        prior = named["refit_transition"] if transition is not None and transition.has_new_prior else None
+        if refit is not None and refit.prior is not None:
+            prior = refit.prior
         # The checkpoints and the config stay those of the training: it can go on.
-        save_weights(model, run.weights, prior=None if refit is None else refit.prior)
+        save_weights(model, run.weights, prior=prior)
     return Pretrained(
         run.path,
         trainer.global_step,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from videossl.data import Augment, MultiCrop
 from videossl.errors import UsageError
-from videossl.models import WorldModel
+from videossl.models import GaussianLatent, WorldModel
 from videossl.objectives import (
     AdaSSL,
     Beta,
@@ -224,6 +224,11 @@ def _check_refit(model: WorldModel, beta: Beta | None, settings: TrainingSetting
         raise UsageError(
             f"training.refit_transition.nats={refit.nats:g} is held by an InformationBudget, and this model has "
             f"{'no latent' if model.latent is None else f'a {type(beta).__name__} as beta'}. Leave it out."
+        )
+    if refit.prior is not None and not isinstance(model.latent, GaussianLatent):
+        raise UsageError(
+            "training.refit_transition.prior is trained along with a GaussianLatent, and this model has "
+            f"{'no latent' if model.latent is None else f'a {type(model.latent).__name__}'}. Leave it out."
         )
 
 

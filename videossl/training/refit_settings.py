@@ -61,6 +61,10 @@ class TransitionRefit:
         weight_decay: On matrices.
         nats: Budget of r where an `InformationBudget` holds it; null: as in the training. More of them make what r was
             told more certain, and ask more of the prior; embeddings that have been learned can no longer suffer by it.
+        prior: Class of a prior that is trained along, made with the dimensions of embedding and latent, for example
+            MixturePrior: it is fitted to r as the training left it, then latent, editor and prior learn together. The
+            budget is then of nats that this prior cannot foresee, so that r sheds what makes it hard to foresee. null:
+            the prior of the training.
     """
 
     kept_out_share: float = 0.1
@@ -71,6 +75,7 @@ class TransitionRefit:
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     nats: float | None = None
+    prior: Callable[[int, int], nn.Module] | None = None
 
     def __post_init__(self) -> None:
         _check_settings(self, counts=("num_draws", "max_videos", "max_steps"), weights=("weight_decay",))

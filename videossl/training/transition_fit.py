@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +10,9 @@ from torch import Tensor, nn
 from videossl.objectives import AdaSSL, Beta, InformationBudget
 from videossl.training.embedded_pairs import Pairs
 from videossl.training.optimizer import adamw, warmup_cosine
-from videossl.training.prior_fit import split_by_video
-from videossl.training.refit_settings import TransitionRefit
+from videossl.training.prior_fit import FittedLatent, fit_prior, split_by_video
+from videossl.training.refit_settings import PriorRefit, TransitionRefit
+from videossl.training.whitening import unwhiten, whiten_inputs
 
 LARGEST_GRADIENT = 1.0
 WARMUP_STEPS = 50
@@ -28,6 +30,8 @@ class TransitionFit:
         is_better: Whether it is better, and the model has it now; otherwise it is as it was.
         num_pairs: Pairs that were fitted on.
         num_kept_out: Pairs that were kept out.
+        has_new_prior: Whether the latent has the prior that was to be trained along; None: none was. False: it foresaw
+            r less well than the one of the training, which then was trained along.
     """
 
     before: float
@@ -35,21 +39,26 @@ class TransitionFit:
     is_better: bool
     num_pairs: int
     num_kept_out: int
+    has_new_prior: bool | None = None
 
     def __str__(self) -> str:
         kept = "kept" if self.is_better else "dropped, the one before is kept"
+        prior = "; the prior to be trained along foresaw r less well than the old one, and was left out"
         return (
             f"transition: loss {self.before:.3f} before and {self.after:.3f} after the fit, on "
-            f"{self.num_kept_out} pairs beside it: {kept}"
+            f"{self.num_kept_out} pairs beside it: {kept}{prior if self.has_new_prior is False else ''}"
         )
 
 
 def fit_transition(trained: AdaSSL, pairs: Pairs, settings: TransitionRefit, *, seed: int) -> TransitionFit:
     """Train the latent and the editor of `trained` on embeddings that stand still; they are changed in place.
 
+    A prior that is to be trained along (`settings.prior`) is fitted to the latent as it is first, and stays so where
+    training on makes nothing better.
+
     An encoder that has just learned to tell positions apart gives its transition little time to follow. Frozen, its
     embeddings of all videos fit into memory and nothing is encoded: batches are larger, so negatives are harder, and
-    the targets do not move any more.
+    the targets do not move any more. Networks see them whitened, see `whitening`.
 
     Args:
         trained: The objective of the training on its latent and editor.
@@ -60,9 +69,12 @@ def fit_transition(trained: AdaSSL, pairs: Pairs, settings: TransitionRefit, *, 
     single = of_single_steps(trained, settings.nats)
     fitted, judged = split_by_video(pairs.videos, len(pairs.contexts), settings.kept_out_share, seed)
     views = torch.stack([pairs.contexts, pairs.futures])  # (2, n, D)
+    has_new_prior = _start_prior(single, pairs, settings, seed)
     learning = nn.ModuleList(part for part in (single.editor, single.latent) if isinstance(part, nn.Module))
     before = copy.deepcopy(learning.state_dict())
     mode = learning.training
+    for part in learning:
+        whiten_inputs(part, pairs.contexts[fitted], pairs.futures[fitted])
     single.train()
     optimizer = adamw(learning, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
     schedule = warmup_cosine(optimizer, warmup_steps=WARMUP_STEPS, max_steps=settings.max_steps)
@@ -76,6 +88,8 @@ def fit_transition(trained: AdaSSL, pairs: Pairs, settings: TransitionRefit, *, 
         nn.utils.clip_grad_norm_(learning.parameters(), LARGEST_GRADIENT)
         optimizer.step()
         schedule.step()
+    for part in learning:
+        unwhiten(part)
     single.eval()
     after_loss = _judged(single, views[:, judged], seed)
     after = copy.deepcopy(learning.state_dict())
@@ -85,7 +99,24 @@ def fit_transition(trained: AdaSSL, pairs: Pairs, settings: TransitionRefit, *, 
     if is_better:
         learning.load_state_dict(after)
     learning.train(mode)
-    return TransitionFit(before_loss, after_loss, is_better, len(fitted), len(judged))
+    return TransitionFit(before_loss, after_loss, is_better, len(fitted), len(judged), has_new_prior)
+
+
+def _start_prior(objective: AdaSSL, pairs: Pairs, settings: TransitionRefit, seed: int) -> bool | None:
+    """Give the latent the prior that is to be trained along, if any, fitted to r as it is; whether it has it now."""
+    if settings.prior is None:
+        return None
+    fit = fit_prior(
+        cast("FittedLatent", objective.latent),
+        pairs.contexts,
+        pairs.futures,
+        PriorRefit(
+            settings.prior, settings.kept_out_share, max_steps=settings.max_steps, batch_size=settings.batch_size
+        ),
+        videos=pairs.videos,
+        seed=seed,
+    )
+    return fit.is_better
 
 
 @torch.no_grad()
