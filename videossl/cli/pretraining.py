@@ -41,7 +41,8 @@ def pretrain(
         training: Steps, batch size, learning rate, devices.
         out: Run directory to write.
         beta: Weight of the latent's penalty: held at an information budget, or fixed. Needed if the model has a latent.
-        auxiliaries: Losses beside the objective: `MotionPrediction`, `NextFrames`, `TranslatedView` of videossl.training.
+        auxiliaries: Losses beside the objective: `MotionPrediction`, `NextFrames` and `TranslatedView` of
+            videossl.training.
         seed: Of weights, clips, augmentation and latents.
         ckpt: Go on from a checkpoint: a path, or "last" for the newest of the run directory.
         overwrite: Replace a run directory that exists.
