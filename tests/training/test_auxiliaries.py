@@ -41,6 +41,17 @@ def loss_of(auxiliary, net, clips):
     return auxiliary(net, clips, representations, embeddings)
 
 
+def learned(auxiliary, net, clips, *, steps):
+    """The loss at the end of a training by it alone."""
+    optimizer = torch.optim.AdamW([*net.parameters(), *auxiliary.parameters()], lr=1e-3)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = loss_of(auxiliary, net, clips)
+        loss.backward()
+        optimizer.step()
+    return loss.item()
+
+
 def test_a_model_that_says_the_mean_picture_is_at_one():
     net = model()
     auxiliary = MotionPrediction(net.representation_dim, D, T, grid=4)
@@ -55,14 +66,7 @@ def test_a_model_that_says_the_mean_picture_is_at_one():
 def test_motion_is_learned():
     net = model()
     auxiliary = MotionPrediction(net.representation_dim, D, T, grid=4)
-    clips = moving_dots(64)
-    optimizer = torch.optim.AdamW([*net.parameters(), *auxiliary.parameters()], lr=1e-3)
-    for _ in range(250):
-        optimizer.zero_grad()
-        loss = loss_of(auxiliary, net, clips)
-        loss.backward()
-        optimizer.step()
-    assert loss.item() < 0.5
+    assert learned(auxiliary, net, moving_dots(64), steps=250) < 0.5
 
 
 def test_a_clip_that_does_not_vary_over_the_batch_gives_a_finite_loss():
@@ -83,18 +87,13 @@ def test_the_mean_of_what_may_come_is_learned_and_not_more():
     net = model()
     auxiliary = NextFrames(net.representation_dim, D, T, grid=4, num_frames=2)
     clips = dots_that_go_on_or_stand_still(64)
-    optimizer = torch.optim.AdamW([*net.parameters(), *auxiliary.parameters()], lr=1e-3)
-    for _ in range(400):
-        optimizer.zero_grad()
-        loss = loss_of(auxiliary, net, clips)
-        loss.backward()
-        optimizer.step()
+    loss = learned(auxiliary, net, clips, steps=400)
     frames = torch.nn.functional.adaptive_avg_pool2d(clips[:, 1, :2].mean(2), 4)
     turns = clips[:, 0].mean(2).flatten(1)
     ways = torch.unique(turns, dim=0, return_inverse=True)[1]
     blurred = torch.stack([frames[ways == way].mean(0) for way in range(int(ways.max()) + 1)])[ways]
     best = (frames - blurred).square().mean() / frames.var(0, correction=0).mean()
-    assert best - 1e-4 < loss.item() < best + 0.12  # four contexts in all: which of two futures came cannot be known
+    assert best - 1e-4 < loss < best + 0.12  # four contexts in all: which of two futures came cannot be known
 
 
 def test_what_comes_next_wants_a_second_view():

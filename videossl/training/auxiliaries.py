@@ -84,9 +84,7 @@ class MotionPrediction(Auxiliary):
         grey = rearrange(views.mean(dim=3), "b v t h w -> (v b) t h w")
         frames = F.adaptive_avg_pool2d(grey, self.grid)
         wanted = torch.cat([frames.diff(dim=1), frames[:, -1:]], dim=1).flatten(1)
-        said = self.net(self.scale * F.normalize(embeddings.flatten(0, 1), dim=-1)).float()
-        variance = wanted.float().var(dim=0, correction=0).mean()
-        return (said - wanted).square().mean() / variance.clamp_min(1e-6)
+        return _missed(self.net(self.scale * F.normalize(embeddings.flatten(0, 1), dim=-1)), wanted)
 
 
 class NextFrames(Auxiliary):
@@ -132,9 +130,7 @@ class NextFrames(Auxiliary):
             raise UsageError("NextFrames wants the view after each, got one of each video. Raise data.clips.num_views.")
         grey = rearrange(views[:, 1:, : self.num_frames].mean(dim=3), "b v t h w -> (v b) t h w")
         wanted = F.adaptive_avg_pool2d(grey, self.grid).flatten(1)
-        said = self.net(self.scale * F.normalize(embeddings[:-1].flatten(0, 1), dim=-1)).float()
-        variance = wanted.float().var(dim=0, correction=0).mean()
-        return (said - wanted).square().mean() / variance.clamp_min(1e-6)
+        return _missed(self.net(self.scale * F.normalize(embeddings[:-1].flatten(0, 1), dim=-1)), wanted)
 
 
 class TranslatedView(Auxiliary):
@@ -183,6 +179,12 @@ class TranslatedView(Auxiliary):
         logits = here @ there.T / self.temperature
         own = torch.arange(len(logits), device=logits.device)
         return 0.5 * (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own))
+
+
+def _missed(said: Tensor, wanted: Tensor) -> Tensor:
+    """Share of the variance over the batch that is missed, both (n, features): () float32."""
+    variance = wanted.float().var(dim=0, correction=0).mean()
+    return (said.float() - wanted).square().mean() / variance.clamp_min(1e-6)
 
 
 def rolled(clips: Tensor) -> Tensor:
