@@ -7,8 +7,8 @@
     python scripts/bench/futures.py --page_only                      # tables of what has been run
 
 A row is configs/pretrain/futures.yaml with what is said in ROWS changed, on one world, with one seed: 1,000 steps, 10
-minutes on one core of two that are both busy; in `sweeps` 300 steps, 3 to 6 minutes. The rows `quickstart...` are the
-configs of that name: 1,000 steps, 3 to 5 minutes, or 3,000 steps. A run that is there is not trained again, a score
+minutes on one core of two that are both busy; in `sweeps` 300 steps, 3 to 6 minutes. The rows `quickstart...` and
+`best...` are the configs `quickstart` and `futures_best`: 1,000 steps, 3 to 5 and 9 minutes, or 3,000 steps. A run that is there is not trained again, a score
 that is there is not taken again. Every figure is of held-out videos (`videossl evaluate`, 256 contexts, K = 32 where
 nothing else is said). In the page the mean over seeds stands before their least and greatest.
 """
@@ -35,6 +35,7 @@ CONFIGS = ROOT / "configs" / "pretrain"
 NUM_VIDEOS, NUM_CONTEXTS, NUM_SAMPLES = 20_000, 256, 32
 
 ABLATED = ("one-8-bounce", "sweeps", "one-8")  # worlds in which single settings are changed
+LARGER = ("one-8-bounce-large", "two-16-large")  # where there are more videos for what is fitted afterwards
 COMPARED = (*ABLATED, "one-8-unequal", "two-16", "adassl-paper", "maze-steps-4")  # in which methods are
 
 Changes = dict[str, str | None]  # dotted config keys -> values; None takes away what another says of the key
@@ -106,17 +107,28 @@ ROWS = {
     ),
     "quickstart-twin": Row("no latent: MLP predictor", config="quickstart_twin", worlds=("quickstart",)),
     "gaussian": Row("Gaussian r, transition and mixture prior refitted"),
-    "best": Row(
-        "the same with `NextFrames`, and a mixture prior trained along in a longer refit on more videos",
+    "best": Row("`futures_best.yaml`", config="futures_best", worlds=LARGER),
+    "best-64": Row("`futures_best.yaml`, K = 64", num_samples=64, trained_as="best", worlds=LARGER),
+    "best-no-next": Row(
+        "without `NextFrames`",
+        {
+            "auxiliaries": "[{class_path: videossl.training.MotionPrediction, init_args: {weight: 1.5}}, "
+            "{class_path: videossl.training.TranslatedView, init_args: {weight: 0.25}}]"
+        },
         config="futures_best",
-        worlds=("one-8-bounce-large", "two-16-large"),
+        worlds=LARGER[:1],
     ),
-    "best-64": Row(
-        "the same, K = 64",
-        config="futures_best",
-        num_samples=64,
-        trained_as="best",
-        worlds=("one-8-bounce-large", "two-16-large"),
+    "best-prior-after": Row(
+        "no prior trained along: r of 5.5 nats of a standard normal, then a mixture fitted to it",
+        {
+            "auxiliaries": "[{class_path: videossl.training.MotionPrediction, init_args: {weight: 1.5}}, "
+            "{class_path: videossl.training.NextFrames, init_args: {weight: 4.0, num_frames: 4}}, "
+            "{class_path: videossl.training.TranslatedView, init_args: {weight: 0.25}}]",
+            "training.refit_transition.max_steps": "2500",
+            "training.refit_transition.max_videos": "80000",
+            "training.refit.max_videos": "80000",
+        },
+        worlds=LARGER[:1],
     ),
     "gaussian-no-prior-refit": Row(
         "Gaussian r, transition refitted, standard normal prior", {"training.refit": "null"}
