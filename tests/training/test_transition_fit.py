@@ -9,6 +9,7 @@ from torch.nn.functional import normalize
 from videossl.errors import UsageError
 from videossl.models import (
     CodebookLatent,
+    FlowMatchingPrior,
     GaussianLatent,
     MixturePrior,
     MLPEditor,
@@ -148,6 +149,7 @@ def test_a_prior_that_foresees_r_less_well_is_left_out_and_that_is_said():
         ((GaussianLatent, MLPEditor), FixedBeta(0.1), {"nats": 1.0}, "a FixedBeta as beta"),
         ((None, MLPEditor), None, {"prior": MixturePrior}, "prior .* has no latent"),
         ((CodebookLatent, MLPEditor), FixedBeta(0.1), {"prior": MixturePrior}, "prior .* has a CodebookLatent"),
+        ((GaussianLatent, MLPEditor), FixedBeta(0.1), {"prior": FlowMatchingPrior}, "training.refit.prior"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused_before_the_training(made, beta, settings, says):

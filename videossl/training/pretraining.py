@@ -30,6 +30,7 @@ from videossl.training.gathering import gather_videos, gather_views
 from videossl.training.gradient_caching import encode_in_chunks
 from videossl.training.optimizer import adamw, warmup_cosine
 from videossl.training.settings import TrainingSettings
+from videossl.transition.protocols import FittedByMatching
 from videossl.types import ViewBatch
 
 
@@ -230,6 +231,14 @@ def _check_refit(model: WorldModel, beta: Beta | None, settings: TrainingSetting
             "training.refit_transition.prior is trained along with a GaussianLatent, and this model has "
             f"{'no latent' if model.latent is None else f'a {type(model.latent).__name__}'}. Leave it out."
         )
+    if refit.prior is not None:
+        with torch.random.fork_rng(devices=[]):
+            made = refit.prior(model.embedding_dim, model.latent_dim)
+        if isinstance(made, FittedByMatching):
+            raise UsageError(
+                f"a {type(made).__name__} is not learned by its density, so it cannot be trained along with a latent, "
+                "got it as training.refit_transition.prior. Fit it afterwards: training.refit.prior."
+            )
 
 
 def _without_transition(model: WorldModel) -> WorldModel:
