@@ -109,7 +109,10 @@ ROWS = {
     "quickstart-twin": Row("no latent: MLP predictor", config="quickstart_twin", worlds=("quickstart",)),
     "gaussian": Row("Gaussian r, transition and mixture prior refitted"),
     "best": Row("`futures_best.yaml`", config="futures_best", worlds=LARGER),
-    "best-64": Row("`futures_best.yaml`, K = 64", num_samples=64, trained_as="best", worlds=LARGER),
+    **{
+        f"best-{count}": Row(f"`futures_best.yaml`, K = {count}", num_samples=count, trained_as="best", worlds=LARGER)
+        for count in (16, 64)
+    },
     "best-no-next": Row(
         "without `NextFrames`",
         {
