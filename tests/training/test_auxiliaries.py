@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 import torch
+from command_line import REPOSITORY, SMALL, in_this_process
 
 from videossl.data import Augment
 from videossl.errors import UsageError
@@ -98,8 +99,21 @@ def test_the_mean_of_what_may_come_is_learned_and_not_more():
 
 def test_what_comes_next_wants_a_second_view():
     net = model()
-    with pytest.raises(UsageError, match="got one of each video"):
+    with pytest.raises(UsageError, match="NextFrames needs 2 views of each video, got 1"):
         loss_of(NextFrames(24, D, T), net, moving_dots(4))
+
+
+def test_too_few_views_are_said_before_a_run_is_replaced(small_world, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("kept")
+    code = in_this_process(
+        "pretrain", "--config", REPOSITORY / "configs/pretrain/quickstart_twin.yaml", *SMALL[:-1],
+        f"--data.videos={small_world}", "--data.clips.num_views=1", "--auxiliaries=[videossl.training.NextFrames]",
+        f"--out={tmp_path / 'run'}", "--overwrite=true",
+    )  # fmt: skip
+    assert code == 2
+    assert "NextFrames needs 2 views of each video, got 1" in capsys.readouterr().err
+    assert (tmp_path / "run" / "config.yaml").read_text() == "kept"
 
 
 def test_of_short_clips_all_frames_are_foreseen():
@@ -158,3 +172,10 @@ def test_chunks_and_weights_below_zero_are_refused():
         pretraining(MotionPrediction(24, D, T), encode_chunk=2)
     with pytest.raises(UsageError, match="of 0 or more, got -1"):
         TranslatedView(24, D, T, weight=-1)
+
+
+def test_pictures_of_no_cells_and_no_frames_are_refused():
+    with pytest.raises(UsageError, match="grid of an auxiliary of at least 1, got 0"):
+        MotionPrediction(24, D, T, grid=0)
+    with pytest.raises(UsageError, match="num_frames of an auxiliary of at least 1, got 0"):
+        NextFrames(24, D, T, num_frames=0)

@@ -25,10 +25,20 @@ class Auxiliary(nn.Module, ABC):
     Attributes:
         name: For logs.
         weight: Of the loss in the total.
+        fewest_views: Of each video that it needs.
     """
 
     name: str
     weight: float
+    fewest_views: int = 1
+
+    def check_views(self, num_views: int) -> None:
+        """Raise a UsageError if there are too few views of each video."""
+        if num_views < self.fewest_views:
+            raise UsageError(
+                f"{type(self).__name__} needs {self.fewest_views} views of each video, got {num_views}. "
+                "Raise data.clips.num_views."
+            )
 
     @abstractmethod
     def forward(self, model: WorldModel, views: Tensor, representations: Tensor, embeddings: Tensor) -> Tensor:
@@ -75,6 +85,7 @@ class MotionPrediction(Auxiliary):
     ) -> None:
         super().__init__()
         _check_weight(weight)
+        _check_counts(grid=grid)
         self.weight, self.grid = weight, grid
         self.scale = math.sqrt(embedding_dim)
         self.net = mlp(embedding_dim, hidden_dim, clip_frames * grid**2)
@@ -106,6 +117,7 @@ class NextFrames(Auxiliary):
     """
 
     name = "next_frames"
+    fewest_views = 2
 
     def __init__(
         self,
@@ -120,14 +132,14 @@ class NextFrames(Auxiliary):
     ) -> None:
         super().__init__()
         _check_weight(weight)
+        _check_counts(grid=grid, num_frames=num_frames)
         self.weight, self.grid, self.num_frames = weight, grid, min(num_frames, clip_frames)
         self.scale = math.sqrt(embedding_dim)
         self.net = mlp(embedding_dim, hidden_dim, self.num_frames * grid**2)
 
     def forward(self, model: WorldModel, views: Tensor, representations: Tensor, embeddings: Tensor) -> Tensor:
         """See `Auxiliary`."""
-        if views.shape[1] < 2:
-            raise UsageError("NextFrames wants the view after each, got one of each video. Raise data.clips.num_views.")
+        self.check_views(views.shape[1])
         grey = rearrange(views[:, 1:, : self.num_frames].mean(dim=3), "b v t h w -> (v b) t h w")
         wanted = F.adaptive_avg_pool2d(grey, self.grid).flatten(1)
         return _missed(self.net(self.scale * F.normalize(embeddings[:-1].flatten(0, 1), dim=-1)), wanted)
@@ -202,3 +214,9 @@ def rolled(clips: Tensor) -> Tensor:
 def _check_weight(weight: float) -> None:
     if not 0 <= weight < math.inf:
         raise UsageError(f"expected the weight of an auxiliary of 0 or more, got {weight}.")
+
+
+def _check_counts(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 1:
+            raise UsageError(f"expected {name} of an auxiliary of at least 1, got {count}.")

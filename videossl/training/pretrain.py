@@ -164,6 +164,8 @@ def pretrain(
     train_views = data.views(train, seed=seed)
     unreadable.leave_out(train_views.skipped)
     beside = [make(model.representation_dim, model.embedding_dim, data.clips.num_frames) for make in auxiliaries]
+    for auxiliary in beside:
+        auxiliary.check_views(num_views)
     module = Pretraining(model, objective, beta, augment, training, seed, beside)
     rehearse(module, num_views=num_views, batch_size=training.batch_size)
     if training.refit is not None and can_refit(model, train_views):
