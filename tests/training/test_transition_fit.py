@@ -10,6 +10,7 @@ from videossl.errors import UsageError
 from videossl.models import (
     CodebookLatent,
     FlowMatchingPrior,
+    GatePrior,
     GaussianLatent,
     MixturePrior,
     MLPEditor,
@@ -137,7 +138,7 @@ def test_a_prior_that_foresees_r_less_well_is_left_out_and_that_is_said():
     fit = fit_transition(trained, pairs(), settings, seed=0)
     assert fit.has_new_prior is False
     assert latent.prior_net is before
-    assert str(fit).endswith("less well than the old one, and was left out")
+    assert str(fit).endswith("no better than the old one, and was left out")
 
 
 @pytest.mark.parametrize(
@@ -150,6 +151,9 @@ def test_a_prior_that_foresees_r_less_well_is_left_out_and_that_is_said():
         ((None, MLPEditor), None, {"prior": MixturePrior}, "prior .* has no latent"),
         ((CodebookLatent, MLPEditor), FixedBeta(0.1), {"prior": MixturePrior}, "prior .* has a CodebookLatent"),
         ((GaussianLatent, MLPEditor), FixedBeta(0.1), {"prior": FlowMatchingPrior}, "training.refit.prior"),
+        ((GaussianLatent, MLPEditor), FixedBeta(0.1), {"prior": GatePrior}, "no prior of a GaussianLatent"),
+        ((GaussianLatent, MLPEditor), FixedBeta(0.1), {"prior": nn.Linear}, "is no prior: .*log_prob"),
+        ((GaussianLatent, MLPEditor), FixedBeta(0.1), {"prior": MLPEditor}, "is no prior: .*latent"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused_before_the_training(made, beta, settings, says):
@@ -173,7 +177,15 @@ def test_objectives_of_other_graphs_are_rehearsed_and_refitted_on_pairs(objectiv
 
 
 @pytest.mark.parametrize(
-    "setting", [{"batch_size": 1}, {"max_steps": 0}, {"kept_out_share": 1.0}, {"learning_rate": 0.0}, {"nats": 0.0}]
+    "setting",
+    [
+        {"batch_size": 1},
+        {"max_steps": 0},
+        {"max_videos": 15},
+        {"kept_out_share": 1.0},
+        {"learning_rate": 0.0},
+        {"nats": 0.0},
+    ],
 )
 def test_settings_out_of_range_are_refused(setting):
     with pytest.raises(UsageError, match="of a refit"):

@@ -194,7 +194,9 @@ class TranslatedView(Auxiliary):
 
 
 def _missed(said: Tensor, wanted: Tensor) -> Tensor:
-    """Share of the variance over the batch that is missed, both (n, features): () float32."""
+    """Share of the variance over the batch that is missed, both (n, features): () float32; 0 of one, which has none."""
+    if len(wanted) < 2:
+        return 0 * said.float().sum()
     variance = wanted.float().var(dim=0, correction=0).mean()
     return (said.float() - wanted).square().mean() / variance.clamp_min(1e-6)
 

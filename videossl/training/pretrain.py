@@ -40,8 +40,8 @@ from videossl.training.environment import environment
 from videossl.training.loaders import has_heldout_loss, heldout_loader, train_loader, view_batches
 from videossl.training.metrics_file import continued_csv_logger
 from videossl.training.pretraining import Pretraining
-from videossl.training.prior_fit import FEWEST_VIDEOS
 from videossl.training.prior_refit import Refit, can_refit, has_pairs, pairs_of_videos, refit_prior
+from videossl.training.refit_settings import FEWEST_VIDEOS
 from videossl.training.rehearsal import rehearse
 from videossl.training.settings import TrainingSettings
 from videossl.training.suited_prior import suited_prior

@@ -1,6 +1,6 @@
 """One step of training: views -> embeddings -> objective."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from videossl.data import Augment, MultiCrop
 from videossl.errors import UsageError
-from videossl.models import GaussianLatent, WorldModel
+from videossl.models import GatePrior, GaussianLatent, WorldModel
 from videossl.objectives import (
     AdaSSL,
     Beta,
@@ -232,13 +232,28 @@ def _check_refit(model: WorldModel, beta: Beta | None, settings: TrainingSetting
             f"{'no latent' if model.latent is None else f'a {type(model.latent).__name__}'}. Leave it out."
         )
     if refit.prior is not None:
-        with torch.random.fork_rng(devices=[]):
-            made = refit.prior(model.embedding_dim, model.latent_dim)
-        if isinstance(made, FittedByMatching):
+        _check_trained_along(refit.prior, model)
+
+
+def _check_trained_along(prior: Callable[[int, int], nn.Module], model: WorldModel) -> None:
+    """Refuse what would fail when the training is over."""
+    named = "training.refit_transition.prior"
+    with torch.random.fork_rng(devices=[]):
+        try:
+            made = prior(model.embedding_dim, model.latent_dim)
+            with torch.no_grad():
+                log_prob = made(torch.eye(2, model.embedding_dim)).log_prob(torch.zeros(2, model.latent_dim))
+        except (TypeError, AttributeError, RuntimeError, ValueError, IndexError) as error:
             raise UsageError(
-                f"a {type(made).__name__} is not learned by its density, so it cannot be trained along with a latent, "
-                "got it as training.refit_transition.prior. Fit it afterwards: training.refit.prior."
-            )
+                f"{named} is no prior: {' '.join(str(error).split())}. Use videossl.models.MixturePrior."
+            ) from error
+    if log_prob.shape != (2,) or isinstance(made, GatePrior):
+        raise UsageError(f"{named} is no prior of a GaussianLatent, got a {type(made).__name__}. Use MixturePrior.")
+    if isinstance(made, FittedByMatching):
+        raise UsageError(
+            f"a {type(made).__name__} is not learned by its density, so it cannot be trained along with a latent, "
+            f"got it as {named}. Fit it afterwards: training.refit.prior."
+        )
 
 
 def _without_transition(model: WorldModel) -> WorldModel:

@@ -12,12 +12,11 @@ from torch import Tensor, nn
 
 from videossl.errors import UsageError
 from videossl.training.optimizer import adamw, warmup_cosine
-from videossl.training.refit_settings import PriorRefit
+from videossl.training.refit_settings import FEWEST_VIDEOS, PriorRefit
 from videossl.transition import Distribution
 from videossl.transition.networks import start_anew
 from videossl.transition.protocols import FittedByMatching, Standardised
 
-FEWEST_VIDEOS = 16
 FEWEST_KEPT_OUT = 16  # or a quarter
 DRAWS_TO_JUDGE = 16
 DRAWS_TO_STOP = 4

@@ -10,8 +10,8 @@ from videossl.errors import UsageError
 from videossl.models import SparseGate, WorldModel
 from videossl.training.embedded_pairs import Pairs, embedded_pairs
 from videossl.training.loaders import view_batches
-from videossl.training.prior_fit import FEWEST_VIDEOS, FittedLatent, PriorFit, fit_prior
-from videossl.training.refit_settings import PriorRefit, TransitionRefit
+from videossl.training.prior_fit import FittedLatent, PriorFit, fit_prior
+from videossl.training.refit_settings import FEWEST_VIDEOS, PriorRefit, TransitionRefit
 from videossl.training.suited_prior import SparseFit, suited_prior
 
 

@@ -7,6 +7,8 @@ from torch import nn
 
 from videossl.errors import UsageError
 
+FEWEST_VIDEOS = 16  # that a prior is fitted to
+
 
 @dataclass
 class PriorRefit:
@@ -63,8 +65,8 @@ class TransitionRefit:
             told more certain, and ask more of the prior; embeddings that have been learned can no longer suffer by it.
         prior: Class of a prior that is trained along, made with the dimensions of embedding and latent, for example
             MixturePrior: it is fitted to r as the training left it, then latent, editor and prior learn together. The
-            budget is then of nats that this prior cannot foresee, so that r sheds what makes it hard to foresee. null:
-            the prior of the training.
+            budget is then of nats that this prior cannot foresee, so that r sheds what makes it hard to foresee. Its
+            first fit has the settings of `PriorRefit`, but for steps and batches. null: the prior of the training.
     """
 
     kept_out_share: float = 0.1
@@ -90,6 +92,8 @@ def _check_settings(settings: PriorRefit | TransitionRefit, *, counts: Sequence[
         value = getattr(settings, name)
         if value < 1:
             raise UsageError(f"expected {name} of a refit >= 1, got {value}.")
+    if settings.max_videos < FEWEST_VIDEOS:
+        raise UsageError(f"expected max_videos of a refit >= {FEWEST_VIDEOS}, got {settings.max_videos}.")
     for name in weights:
         value = getattr(settings, name)
         if not 0 <= value < float("inf"):

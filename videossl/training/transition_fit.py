@@ -24,14 +24,15 @@ class TransitionFit:
     """What came of training the transition on.
 
     Attributes:
-        before: Loss on pairs of videos that were kept out of the fit, with the transition as it was: the objective and
-            the price of r, both at the beta that the fit ended with. Lower is better.
+        before: Loss on pairs of videos that were kept out of the fit, with the transition as it was and the prior that
+            was trained along: the objective and the price of r, both at the beta that the fit ended with. Lower is
+            better.
         after: The same afterwards.
-        is_better: Whether it is better, and the model has it now; otherwise it is as it was.
+        is_better: Whether it is better, and the model has it now; otherwise latent and editor are as they were.
         num_pairs: Pairs that were fitted on.
         num_kept_out: Pairs that were kept out.
-        has_new_prior: Whether the latent has the prior that was to be trained along; None: none was. False: it foresaw
-            r less well than the one of the training, which then was trained along.
+        has_new_prior: Whether the latent has the prior that was to be trained along, at least as it was fitted before;
+            None: none was. False: it foresaw r no better than the one of the training, which then was trained along.
     """
 
     before: float
@@ -43,10 +44,14 @@ class TransitionFit:
 
     def __str__(self) -> str:
         kept = "kept" if self.is_better else "dropped, the one before is kept"
-        prior = "; the prior to be trained along foresaw r less well than the old one, and was left out"
+        prior = ""
+        if self.has_new_prior is False:
+            prior = "; the prior to be trained along foresaw r no better than the old one, and was left out"
+        elif self.has_new_prior and not self.is_better:
+            prior = "; the prior that was fitted to it stays"
         return (
             f"transition: loss {self.before:.3f} before and {self.after:.3f} after the fit, on "
-            f"{self.num_kept_out} pairs beside it: {kept}{prior if self.has_new_prior is False else ''}"
+            f"{self.num_kept_out} pairs beside it: {kept}{prior}"
         )
 
 
@@ -76,20 +81,11 @@ def fit_transition(trained: AdaSSL, pairs: Pairs, settings: TransitionRefit, *, 
     for part in learning:
         whiten_inputs(part, pairs.contexts[fitted], pairs.futures[fitted])
     single.train()
-    optimizer = adamw(learning, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
-    schedule = warmup_cosine(optimizer, warmup_steps=WARMUP_STEPS, max_steps=settings.max_steps)
-    generator = torch.Generator(views.device).manual_seed(seed)
-    size = (min(settings.batch_size, len(fitted)),)
-    for _ in range(settings.max_steps):
-        rows = fitted[torch.randint(len(fitted), size, generator=generator, device=views.device)]
-        loss = single(views[:, rows], generator=generator).total
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(learning.parameters(), LARGEST_GRADIENT)
-        optimizer.step()
-        schedule.step()
-    for part in learning:
-        unwhiten(part)
+    try:
+        _learn(single, learning, views, fitted, settings, seed)
+    finally:
+        for part in learning:
+            unwhiten(part)
     single.eval()
     after_loss = _judged(single, views[:, judged], seed)
     after = copy.deepcopy(learning.state_dict())
@@ -100,6 +96,27 @@ def fit_transition(trained: AdaSSL, pairs: Pairs, settings: TransitionRefit, *, 
         learning.load_state_dict(after)
     learning.train(mode)
     return TransitionFit(before_loss, after_loss, is_better, len(fitted), len(judged), has_new_prior)
+
+
+def _learn(
+    objective: AdaSSL, learning: nn.Module, views: Tensor, fitted: Tensor, settings: TransitionRefit, seed: int
+) -> None:
+    """Minimise the objective over `learning`, on the fitted rows of views (2, n, D)."""
+    optimizer = adamw(learning, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
+    schedule = warmup_cosine(optimizer, warmup_steps=WARMUP_STEPS, max_steps=settings.max_steps)
+    generator = torch.Generator(views.device).manual_seed(seed)
+    fitted = fitted.to(views.device)
+    size = (min(settings.batch_size, len(fitted)),)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # of dropout
+        for _ in range(settings.max_steps):
+            rows = fitted[torch.randint(len(fitted), size, generator=generator, device=views.device)]
+            loss = objective(views[:, rows], generator=generator).total
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(learning.parameters(), LARGEST_GRADIENT)
+            optimizer.step()
+            schedule.step()
 
 
 def _start_prior(objective: AdaSSL, pairs: Pairs, settings: TransitionRefit, seed: int) -> bool | None:

@@ -74,14 +74,16 @@ def whiten_inputs(part: nn.Module, contexts: Tensor, futures: Tensor) -> None:
 def unwhiten(part: nn.Module) -> None:
     """Make linear layers of all `WhitenedLinear` in it."""
     for net in part.modules():
-        if isinstance(net, nn.Sequential) and isinstance(net[0], WhitenedLinear):
+        if isinstance(net, nn.Sequential) and len(net) and isinstance(net[0], WhitenedLinear):
             net[0] = net[0].plain()
 
 
 def _whiten_first(net: nn.Sequential, inputs: list[Tensor], num_others: int = 0) -> None:
     """Whiten each of the inputs (n, D) that come side by side; `num_others` that come after them stay."""
     first = net[0]
-    assert isinstance(first, nn.Linear)  # it was made so; for the type checker
+    num_inputs = sum(each.shape[1] for each in inputs) + num_others
+    if not isinstance(first, nn.Linear) or first.bias is None or first.in_features != num_inputs:
+        return  # somebody's own network, of which nothing is known
     means, whitenings, unwhitenings = zip(*_statistics(inputs, num_others), strict=True)
     blocks = (torch.cat(means), torch.block_diag(*whitenings), torch.block_diag(*unwhitenings))  # type: ignore[no-untyped-call]
     net[0] = WhitenedLinear(first, *(block.to(first.weight) for block in blocks))
@@ -90,7 +92,7 @@ def _whiten_first(net: nn.Sequential, inputs: list[Tensor], num_others: int = 0)
 def _statistics(inputs: list[Tensor], num_others: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Mean (D,), whitening and unwhitening (D, D) of each, in float64."""
     for each in inputs:
-        wide = each.double().cpu()  # some devices have no float64
+        wide = each.cpu().double()  # some devices have no float64
         variances, directions = torch.linalg.eigh(torch.cov(wide.T))
         scales = (variances.clamp_min(0) + SMALLEST_VARIANCE * variances.max()).sqrt().clamp_min(1e-12)
         # Symmetric ones: the signs of eigenvectors, which are anybody's choice, cancel.
