@@ -7,9 +7,9 @@
     python scripts/bench/futures.py --page_only                      # tables of what has been run
 
 A row is configs/pretrain/futures.yaml with what is said in ROWS changed, on one world, with one seed: 1,000 steps, 10
-minutes on one core of two that are both busy; in `sweeps` 300 steps, 3 to 6 minutes. The rows `quickstart...` and
-`best...` are the configs `quickstart` and `futures_best`: 1,000 steps (two digits 750), 3 to 5, 9 to 11 minutes. What
-is there is not trained again, a score that is there is not taken again. Every figure is of held-out videos
+minutes on one core of two that are both busy; in `sweeps` 300 steps, 3 to 6 minutes. The rows `quickstart...` are the
+configs of that name: 1,000 steps, 3 to 5 minutes, or 3,000 steps; `best...` are futures_best.yaml: 9 to 11 minutes. A
+run that is there is not trained again, a score that is there is not taken again. Every figure is of held-out videos
 (`videossl evaluate`, 256 contexts, K = 32 where nothing else is said). In the page the mean over seeds stands before
 their least and greatest.
 """
@@ -40,6 +40,11 @@ LARGER = ("one-8-bounce-large", "two-16-large")  # where there are more videos f
 COMPARED = (*ABLATED, "one-8-unequal", "two-16", "adassl-paper", "maze-steps-4")  # in which methods are
 
 Changes = dict[str, str | None]  # dotted config keys -> values; None takes away what another says of the key
+
+# Losses beside the objective, as futures.yaml and futures_best.yaml have them.
+MOTION = "{class_path: videossl.training.MotionPrediction, init_args: {weight: 1.5}}"
+NEXT = "{class_path: videossl.training.NextFrames, init_args: {weight: 4.0, num_frames: 4}}"
+TRANSLATED = "{class_path: videossl.training.TranslatedView, init_args: {weight: 0.25}}"
 
 NO_LATENT: Changes = {
     "model.latent": "null",
@@ -115,19 +120,14 @@ ROWS = {
     },
     "best-no-next": Row(
         "without `NextFrames`",
-        {
-            "auxiliaries": "[{class_path: videossl.training.MotionPrediction, init_args: {weight: 1.5}}, "
-            "{class_path: videossl.training.TranslatedView, init_args: {weight: 0.25}}]"
-        },
+        {"auxiliaries": f"[{MOTION}, {TRANSLATED}]"},
         config="futures_best",
         worlds=LARGER[:1],
     ),
     "best-prior-after": Row(
         "no prior trained along: r of 5.5 nats of a standard normal, then a mixture fitted to it",
         {
-            "auxiliaries": "[{class_path: videossl.training.MotionPrediction, init_args: {weight: 1.5}}, "
-            "{class_path: videossl.training.NextFrames, init_args: {weight: 4.0, num_frames: 4}}, "
-            "{class_path: videossl.training.TranslatedView, init_args: {weight: 0.25}}]",
+            "auxiliaries": f"[{MOTION}, {NEXT}, {TRANSLATED}]",
             "training.refit_transition.max_steps": "2500",
             "training.refit_transition.max_videos": "80000",
             "training.refit.max_videos": "80000",
@@ -197,20 +197,17 @@ ROWS = {
     ),
     "motion-0.3": Row(
         "`MotionPrediction` of weight 0.3",
-        {
-            "auxiliaries": "[{class_path: videossl.training.MotionPrediction, init_args: {weight: 0.3}}, "
-            "{class_path: videossl.training.TranslatedView, init_args: {weight: 0.25}}]"
-        },
+        {"auxiliaries": f"[{MOTION.replace('1.5', '0.3')}, {TRANSLATED}]"},
         worlds=ABLATED,
     ),
     "no-motion": Row(
         "without `MotionPrediction`",
-        {"auxiliaries": "[{class_path: videossl.training.TranslatedView, init_args: {weight: 0.25}}]"},
+        {"auxiliaries": f"[{TRANSLATED}]"},
         worlds=ABLATED,
     ),
     "no-translated": Row(
         "without `TranslatedView`",
-        {"auxiliaries": "[{class_path: videossl.training.MotionPrediction, init_args: {weight: 1.5}}]"},
+        {"auxiliaries": f"[{MOTION}]"},
         worlds=ABLATED,
     ),
     "tau-0.05": Row("temperature 0.05", {"objective.temperature": "0.05"}),
@@ -289,6 +286,19 @@ WORLDS = {
         ("--preset", "two-16", *FEWER),
         {**LARGE, **SHORTER, "beta.nats": "3.1", "training.refit_transition.nats": "5.0"},
     ),
+    # More videos, for what is fitted when the encoder has been trained.
+    "one-8-bounce-large": World("digits", ("--preset", "one-8-bounce", "--num_videos", "80000")),
+    "two-16-large": World(
+        "digits",
+        ("--preset", "two-16", "--num_videos", "40000"),
+        {
+            **LARGE,
+            "training.max_steps": "750",
+            "beta.nats": "3.1",
+            "training.refit_transition.nats": "4.2",
+            "training.refit_transition.prior.num_components": "32",
+        },
+    ),
     "adassl-paper": World(
         "digits",
         ("--preset", "adassl-paper", *FEWER),
@@ -307,24 +317,11 @@ WORLDS = {
             # Embeddings of pictures that are nearly alike collapse to a point where it is too great, as at 3e-3.
             "training.learning_rate": "1.0e-3",
             # A moved maze is another maze.
-            "auxiliaries": "[{class_path: videossl.training.MotionPrediction, init_args: {weight: 1.5}}]",
+            "auxiliaries": f"[{MOTION}]",
         },
     ),
 }
 
-# More videos, for what is fitted when the encoder has been trained.
-WORLDS["one-8-bounce-large"] = World("digits", ("--preset", "one-8-bounce", "--num_videos", "80000"))
-WORLDS["two-16-large"] = World(
-    "digits",
-    ("--preset", "two-16", "--num_videos", "40000"),
-    {
-        **LARGE,
-        "training.max_steps": "750",
-        "beta.nats": "3.1",
-        "training.refit_transition.nats": "4.2",
-        "training.refit_transition.prior.num_components": "32",
-    },
-)
 WORLDS["maze-views"] = World(
     "maze",
     ("--preset", "steps-8-one-maze", *FEWER),

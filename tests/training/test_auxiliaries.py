@@ -97,6 +97,13 @@ def test_the_mean_of_what_may_come_is_learned_and_not_more():
     assert best - 1e-4 < loss < best + 0.12  # four contexts in all: which of two futures came cannot be known
 
 
+def test_of_one_video_there_is_no_share_of_the_variance():
+    net = model()
+    loss = loss_of(NextFrames(24, D, T, grid=4), net, torch.rand(1, 2, T, 3, 16, 16))
+    assert loss.item() == 0
+    loss.backward()  # and it is part of the graph, as in other processes
+
+
 def test_what_comes_next_wants_a_second_view():
     net = model()
     with pytest.raises(UsageError, match="NextFrames needs 2 views of each video, got 1"):

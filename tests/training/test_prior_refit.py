@@ -12,7 +12,7 @@ from videossl.errors import UsageError
 from videossl.loading import build_model, find_model_files, load
 from videossl.loading.fitted_prior import PRIOR
 from videossl.loading.weights import read_weights
-from videossl.models import GaussianPrior, MixturePrior
+from videossl.models import GatePrior, GaussianPrior, MixturePrior
 from videossl.run_directory import RunDirectory
 from videossl.training.prior_fit import PriorFit
 from videossl.training.refit_run import refit_run
@@ -113,6 +113,15 @@ def test_a_prior_that_cannot_be_fitted_is_refused_before_the_training(small_worl
     assert left.value.code == 2
     assert "expected a GatePrior as the prior of a SparseGate, got a MixturePrior" in capsys.readouterr().err
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("prior", "says"),
+    [(torch.nn.Linear, "refit.prior is no prior: .*log_prob"), (GatePrior, "no prior of a GaussianL")],
+)
+def test_what_is_no_prior_is_refused_before_anything_is_embedded(run, prior, says):
+    with pytest.raises(UsageError, match=says):
+        refit_run(run, PriorRefit(prior), prior=None)
 
 
 @pytest.mark.parametrize("then", ["null", "{max_steps: 20}"], ids=["nothing", "refit"])

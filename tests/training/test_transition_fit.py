@@ -130,6 +130,28 @@ def test_a_prior_is_trained_along_and_the_budget_is_of_what_it_cannot_foresee():
     assert mean_nats(latent, standard_normal, *pairs()[:2], seed=0) > 1.3
 
 
+def test_a_seed_is_of_the_dropout_too():
+    weights = []
+    for before in (5, 6):
+        torch.manual_seed(1)
+        latent = GaussianLatent(D, latent_dim=R, hidden_dim=32, prior=partial(MixturePrior, dropout=0.5))
+        trained = adassl(latent, InformationBudget(nats=1.0))
+        torch.manual_seed(before)
+        fit_transition(trained, pairs(), replace(QUICK, max_steps=20), seed=0)
+        weights.append(torch.cat([weight.flatten() for weight in latent.prior_net.state_dict().values()]))
+    assert torch.equal(*weights)
+
+
+def test_a_fit_that_breaks_off_leaves_a_model_of_plain_layers(monkeypatch):
+    latent = GaussianLatent(D, latent_dim=R, hidden_dim=32)
+    trained = adassl(latent, InformationBudget(nats=1.0))
+    names = list(trained.state_dict())
+    monkeypatch.setattr("torch.nn.utils.clip_grad_norm_", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        fit_transition(trained, pairs(), QUICK, seed=0)
+    assert list(trained.state_dict()) == names
+
+
 def test_a_prior_that_foresees_r_less_well_is_left_out_and_that_is_said():
     latent = GaussianLatent(D, latent_dim=R, hidden_dim=32)
     trained = adassl(latent, InformationBudget(nats=1.0))

@@ -87,8 +87,11 @@ def test_what_varies_little_is_learned_sooner():
 
 
 def test_parts_that_are_not_known_stay_as_they_are():
-    part = nn.ModuleList([AdditiveEditor(D, R), FlowPrior(D, R)])
+    other = MLPEditor(D, R)
+    other.net[0] = nn.Sequential(nn.LayerNorm(D + R), nn.Linear(D + R, 256), nn.Sequential())
+    part = nn.ModuleList([AdditiveEditor(D, R), FlowPrior(D, R), other])
     names = list(part.state_dict())
     for each in part:
         whiten_inputs(each, embeddings(0).float(), embeddings(1).float())
+        unwhiten(each)
     assert list(part.state_dict()) == names

@@ -1,6 +1,6 @@
 """One step of training: views -> embeddings -> objective."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from videossl.data import Augment, MultiCrop
 from videossl.errors import UsageError
-from videossl.models import GatePrior, GaussianLatent, WorldModel
+from videossl.models import GaussianLatent, WorldModel
 from videossl.objectives import (
     AdaSSL,
     Beta,
@@ -30,6 +30,7 @@ from videossl.training.gathering import gather_videos, gather_views
 from videossl.training.gradient_caching import encode_in_chunks
 from videossl.training.optimizer import adamw, warmup_cosine
 from videossl.training.settings import TrainingSettings
+from videossl.training.suited_prior import Made, tried_prior
 from videossl.transition.protocols import FittedByMatching
 from videossl.types import ViewBatch
 
@@ -226,33 +227,20 @@ def _check_refit(model: WorldModel, beta: Beta | None, settings: TrainingSetting
             f"training.refit_transition.nats={refit.nats:g} is held by an InformationBudget, and this model has "
             f"{'no latent' if model.latent is None else f'a {type(beta).__name__} as beta'}. Leave it out."
         )
-    if refit.prior is not None and not isinstance(model.latent, GaussianLatent):
-        raise UsageError(
-            "training.refit_transition.prior is trained along with a GaussianLatent, and this model has "
-            f"{'no latent' if model.latent is None else f'a {type(model.latent).__name__}'}. Leave it out."
-        )
     if refit.prior is not None:
-        _check_trained_along(refit.prior, model)
+        _check_trained_along(refit.prior, model.latent)
 
 
-def _check_trained_along(prior: Callable[[int, int], nn.Module], model: WorldModel) -> None:
-    """Refuse what would fail when the training is over."""
-    named = "training.refit_transition.prior"
-    with torch.random.fork_rng(devices=[]):
-        try:
-            made = prior(model.embedding_dim, model.latent_dim)
-            with torch.no_grad():
-                log_prob = made(torch.eye(2, model.embedding_dim)).log_prob(torch.zeros(2, model.latent_dim))
-        except (TypeError, AttributeError, RuntimeError, ValueError, IndexError) as error:
-            raise UsageError(
-                f"{named} is no prior: {' '.join(str(error).split())}. Use videossl.models.MixturePrior."
-            ) from error
-    if log_prob.shape != (2,) or isinstance(made, GatePrior):
-        raise UsageError(f"{named} is no prior of a GaussianLatent, got a {type(made).__name__}. Use MixturePrior.")
+def _check_trained_along(prior: Made, latent: nn.Module | None) -> None:
+    setting = "training.refit_transition.prior"
+    if not isinstance(latent, GaussianLatent):
+        kind = "no latent" if latent is None else f"a {type(latent).__name__}"
+        raise UsageError(f"{setting} is trained along with a GaussianLatent, and this model has {kind}. Leave it out.")
+    made = tried_prior(prior, latent, setting)
     if isinstance(made, FittedByMatching):
         raise UsageError(
             f"a {type(made).__name__} is not learned by its density, so it cannot be trained along with a latent, "
-            f"got it as {named}. Fit it afterwards: training.refit.prior."
+            f"got it as {setting}. Fit it afterwards: training.refit.prior."
         )
 
 

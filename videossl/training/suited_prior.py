@@ -51,9 +51,7 @@ def suited_prior(
         kind = "no latent" if latent is None else f"a {type(latent).__name__}"
         raise UsageError(f"this model has {kind}: there is no prior to fit.")
     if asked is not None:
-        if isinstance(latent, SparseGate):
-            with torch.random.fork_rng(devices=[]):
-                check_gate_prior(asked(round(latent.scale**2), latent.latent_dim))
+        tried_prior(asked, latent, "refit.prior")
         return asked, named
     if isinstance(latent, SparseGate) and latent.prior_net is None:
         return GatePrior, {"class_path": "videossl.models.GatePrior", "init_args": {}}
@@ -64,6 +62,34 @@ def suited_prior(
         "class_path": "videossl.models.MixturePrior",
         "init_args": {"dropout": 0.2},
     }
+
+
+def tried_prior(asked: Made, latent: GaussianLatent | SparseGate, setting: str) -> nn.Module:
+    """Make the prior that is asked for and try it: what is none is said now, and not when a training is over.
+
+    Args:
+        asked: Made with the dimensions of embedding and latent.
+        latent: That it is for.
+        setting: Where it was asked for, for messages.
+
+    Raises:
+        UsageError: It says no density of r, or not of an r of this latent.
+    """
+    embedding_dim = round(latent.scale**2)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            made = asked(embedding_dim, latent.latent_dim)
+            shape = made(torch.eye(2, embedding_dim)).log_prob(torch.zeros(2, latent.latent_dim)).shape
+        except UsageError:
+            raise
+        except (TypeError, AttributeError, RuntimeError, ValueError, IndexError) as error:
+            reason = " ".join(str(error).split())
+            raise UsageError(f"{setting} is no prior: {reason}. Use videossl.models.MixturePrior.") from error
+    if isinstance(latent, SparseGate):
+        check_gate_prior(made)
+    elif isinstance(made, GatePrior) or shape != (2,):
+        raise UsageError(f"{setting} is no prior of a GaussianLatent, got a {type(made).__name__}. Use MixturePrior.")
+    return made
 
 
 class SparseFit:
