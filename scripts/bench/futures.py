@@ -332,6 +332,7 @@ WORLDS["maze-views"] = World(
 
 COLUMNS = {  # name in `headlines` -> head, and another that stands behind it
     "coverage": ("coverage / noise", "coverage_tuned_noise"),
+    "coverage_stratified": ("coverage, stratified", None),
     "precision": ("precision / noise", "precision_tuned_noise"),
     "nll": ("NLL", None),
     "calibration_pooled": ("TV all / context", "calibration"),

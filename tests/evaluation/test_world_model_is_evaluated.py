@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from videossl.evaluation import HeldOut, ProbeClips, Trajectories, evaluate
+from videossl.evaluation import HeldOut, ProbeClips, Trajectories, evaluate, headlines
+from videossl.evaluation.predictors import prior_samples, stratified_samples
 from videossl.models import GaussianLatent, MLPEditor, MLPProjector, VideoTransformer, WorldModel
 from videossl.worlds import Billiards, Digits, Maze, World
 
@@ -60,9 +61,25 @@ def test_the_world_model_can_be_evaluated(with_latent):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     metrics = evaluate(model, tiny(with_latent=False), held_out, num_samples=4, seed=0)
     assert metrics["metric_help"]["energy_px"]["chance"] > 0
-    assert ("posterior" in [row["key"] for row in metrics["rows"]]) == with_latent
+    rows = {row["key"]: row["metrics"] for row in metrics["rows"]}
+    assert ("posterior" in rows) == ("stratified" in rows) == with_latent
+    if with_latent:  # of samples that are not independent only what does not count on it
+        assert set(rows["stratified"]) == {"coverage", "precision", "best_of_k", "best_of_k_ratio"}
+        assert headlines(metrics)["coverage_stratified"] == rows["stratified"]["coverage"]["value"]
     assert all(math.isfinite(interval["value"]) for row in metrics["rows"] for interval in row["metrics"].values())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_stratified_samples_are_those_of_the_model():
+    model = tiny(with_latent=True)
+    states = torch.nn.functional.normalize(torch.randn(3, 16, generator=torch.Generator().manual_seed(0)), dim=-1)
+    with torch.no_grad():
+        for parameter in model.editor.parameters():  # it starts as the identity
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    spread = stratified_samples(model, states, num_samples=5, seed=2)
+    expected = model.sample_futures(states, num_samples=5, seed=2, stratified=True)[:, :, 0]
+    torch.testing.assert_close(spread, expected)
+    assert not torch.allclose(spread, prior_samples(model, states, num_samples=5, seed=2))
 
 
 def test_changing_a_frame_of_the_future_changes_no_sampled_future():

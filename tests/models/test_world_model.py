@@ -93,6 +93,51 @@ def test_what_else_is_in_the_batch_changes_no_future(prior):
     assert not torch.allclose(twice[0], twice[1])  # as many draws of one context as are asked for
 
 
+@pytest.mark.parametrize(
+    "latent",
+    [
+        *(
+            partial(GaussianLatent, prior=prior)
+            for prior in (None, StandardNormalPrior, MixturePrior, FlowPrior, partial(FlowMatchingPrior, num_steps=2))
+        ),
+        partial(SparseGate, prior=GatePrior),
+    ],
+)
+def test_stratified_futures_of_any_prior_are_seeded_and_do_not_depend_on_the_batch(latent):
+    model = world_model(latent=latent)
+    assert model.stratifies
+    states = torch.nn.functional.normalize(torch.randn(3, 6, generator=torch.Generator().manual_seed(0)), dim=-1)
+    spread = model.sample_futures(states, num_samples=5, horizon=2, seed=7, stratified=True)
+    assert spread.shape == (3, 5, 2, 6)
+    torch.testing.assert_close(spread.norm(dim=-1), torch.ones(3, 5, 2))
+    assert not torch.equal(spread, model.sample_futures(states, num_samples=5, horizon=2, seed=7))
+    again = model.sample_futures(states[:1], num_samples=5, horizon=2, seed=7, stratified=True)
+    torch.testing.assert_close(again, spread[:1])
+
+
+def test_stratified_futures_of_a_deterministic_model_are_its_one():
+    model = world_model(latent_dim=0)
+    assert not model.stratifies
+    samples = model.sample_futures(frames(), num_samples=3, stratified=True)[:, :, 0]
+    torch.testing.assert_close(samples, model.mean_future(frames())[:, None].expand(-1, 3, -1))
+
+
+def test_a_prior_that_cannot_stratify_says_so_in_one_line():
+    class Told:
+        def __init__(self, inner):
+            self.sample, self.log_prob, self.mean, self.variance = inner.sample, inner.log_prob, 0.0, 1.0
+
+    class Own(MixturePrior):
+        def forward(self, context):
+            return Told(super().forward(context))
+
+    model = world_model(latent=partial(GaussianLatent, prior=Own))
+    assert not model.stratifies
+    assert model.sample_futures(frames(), num_samples=2).isfinite().all()
+    with pytest.raises(UsageError, match=r"stratified_sample, Told has none\. Leave stratified out"):
+        model.sample_futures(frames(), num_samples=2, stratified=True)
+
+
 def test_a_state_and_its_frames_have_the_same_futures():
     model = world_model()
     state = model.embed(frames()).embedding
@@ -232,7 +277,7 @@ def test_with_any_prior_it_foresees_infers_and_is_steered(prior):
     assert model.log_prob(contexts, futures, num_samples=8).isfinite().all()
     r = model.infer_latent(contexts, futures)
     steered = model.sample_futures(contexts, num_samples=2, latent=r)
-    assert torch.equal(steered[:, 0], steered[:, 1])
+    torch.testing.assert_close(steered[:, 0], steered[:, 1])  # rows of one product may round apart
     posterior, told = model.latent_distributions(*states)
     assert told.variance.shape == posterior.mean.shape
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from videossl.evaluation import oracles
-from videossl.evaluation.best_of_k import best_of_k_curve
+from videossl.evaluation.best_of_k import best_of_k, best_of_k_curve
 from videossl.evaluation.branch_accuracy import branch_accuracy
 from videossl.evaluation.branch_calibration import branch_frequencies, total_variation
 from videossl.evaluation.branch_coverage import branch_coverage
@@ -126,7 +126,9 @@ class FutureScorer:
             self.climatology_px = float(of_climatology.double().mean())
 
     def score(self, row: Prediction) -> RowScores:
-        """All metrics of one row."""
+        """All metrics of one row; what can be told of samples that are not independent, where they are not."""
+        if not row.independent:
+            return self._scores_of_dependent(row)
         space = self.spaces[row.space]
         reference = self.climatology[row.space]
         is_truth = row.weights is not None
@@ -156,14 +158,22 @@ class FutureScorer:
             ranked = RankHistogram(self.num_samples)
             ranked.update(row.samples, space.futures)
             histogram = ranked.compute().tolist()
-        # A model that has collapsed to a point divides zero by zero: not defined, and JSON has no word for it.
-        finite = {
-            name: interval
-            for name, interval in metrics.items()
-            if all(math.isfinite(value) for value in (interval.value, interval.low, interval.high))
-        }
+        finite = _defined(metrics)
         values = {name: found for name, found in values.items() if name in finite}
         return RowScores(finite, [value for value in curve if math.isfinite(value)], histogram, values)
+
+    def _scores_of_dependent(self, row: Prediction) -> RowScores:
+        """What each sample says by itself, and the nearest of all: what is told of pairs or of fewer would be off."""
+        space = self.spaces[row.space]
+        futures = space.futures if space.branches is None else space.branches
+        values = {"best_of_k": best_of_k(row.samples, futures, self.probabilities)}
+        if space.branches is not None and self.has_branches:
+            for name, score in (("coverage", branch_coverage), ("precision", branch_precision)):
+                values[name] = score(row.samples, space.branches, space.decoys, self.probabilities)
+        metrics = {name: self.bootstrap.mean(found) for name, found in values.items()}
+        of_others = self.climatology[row.space]["curve"][:, -1]
+        metrics["best_of_k_ratio"] = self.bootstrap.ratio(values["best_of_k"], of_others)
+        return RowScores(_defined(metrics), [], [], values)
 
     def frequencies(self, row: Prediction) -> tuple[Tensor, Tensor, float]:
         """True and sampled frequencies of the branches over all contexts, (M,) each, and their total variation."""
@@ -248,6 +258,15 @@ class FutureScorer:
             "calibration": oracles.expected_total_variation(probabilities, self.num_draws),
             "nll": entropy(probabilities),
         }
+
+
+def _defined(metrics: dict[str, Interval]) -> dict[str, Interval]:
+    """Without what a model that has collapsed to a point divides, zero by zero: JSON has no word for it."""
+    return {
+        name: interval
+        for name, interval in metrics.items()
+        if all(math.isfinite(value) for value in (interval.value, interval.low, interval.high))
+    }
 
 
 def curve_points(curve: Sequence[float]) -> list[list[float]]:

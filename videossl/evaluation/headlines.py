@@ -66,7 +66,8 @@ def headlines(metrics: dict[str, Any]) -> dict[str, float]:
         Of the model's samples: `coverage`, `precision`, `calibration` (total variation of the branches within each
         context, mean over contexts), `calibration_pooled` (of all contexts together), `nll`, `nll_own`, each of
         the first five also as `..._tuned_noise`, for noise around the mean prediction tuned for coverage, and as
-        `..._posterior` and `..._truth`, for the two oracles; `nll_chance`. `posterior_branch_accuracy`,
+        `..._posterior` and `..._truth`, for the two oracles; coverage and precision as `..._stratified`, too, for
+        samples that are spread evenly; `nll_chance`. `posterior_branch_accuracy`,
         `posterior_branch_choice` (among possible futures only) and `kl_nats` (nats). R^2 of linear probes:
         `kick_r2_sampled` and `kick_r2_innovation` from r, `velocity_r2` and `position_r2` from the representation,
         `..._each_...` for each of several objects; `identity_accuracy` (mean over objects). `steering_rate`,
@@ -75,7 +76,13 @@ def headlines(metrics: dict[str, Any]) -> dict[str, float]:
     """
     rows = {row["key"]: row["metrics"] for row in metrics["rows"]}
     found: dict[str, float] = {}
-    sources = (("samples", ""), ("noise_coverage", "_tuned_noise"), ("posterior", "_posterior"), ("truth", "_truth"))
+    sources = (
+        ("samples", ""),
+        ("stratified", "_stratified"),
+        ("noise_coverage", "_tuned_noise"),
+        ("posterior", "_posterior"),
+        ("truth", "_truth"),
+    )
     for key, suffix in sources:
         for name in INTERVALS:
             if name in rows.get(key, {}):

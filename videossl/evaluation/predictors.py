@@ -1,5 +1,6 @@
 """The rows of the table: the model, the controls that it must beat, and the oracles that it cannot."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +13,7 @@ from videossl.evaluation.branch_coverage import branch_coverage
 from videossl.evaluation.energy_score import energy_score
 from videossl.evaluation.held_out import HeldOut
 from videossl.evaluation.noise import noise_around, tuned_scale
-from videossl.evaluation.protocol import FutureModel, device_of
+from videossl.evaluation.protocol import FutureModel, StratifiedModel, device_of
 from videossl.evaluation.readout import MotionReadout
 from videossl.evaluation.space import Space
 from videossl.evaluation.trajectory_energy import trajectory_energy
@@ -37,6 +38,7 @@ class Prediction:
         draws: (n, K', D), K' > K, of which `samples` are the first K: for frequencies and densities, which few samples
             would say coarsely. None: `samples` are all that there is to say.
         told: (n, K'), the branch that each of `draws` was told; None where nothing was told.
+        independent: The samples of a context are independent draws; scores that count on it are not given otherwise.
     """
 
     key: str
@@ -48,6 +50,7 @@ class Prediction:
     weights: Tensor | None = None
     draws: Tensor | None = None
     told: Tensor | None = None
+    independent: bool = True
 
     @property
     def many(self) -> Tensor:
@@ -58,9 +61,20 @@ class Prediction:
 @torch.inference_mode()
 def prior_samples(model: FutureModel, states: Tensor, *, num_samples: int, seed: int) -> Tensor:
     """Sampled futures one step ahead, (n, D) -> (n, K, D) on the CPU. Sees contexts only and asks the prior only."""
-    device = device_of(model)
+    return _one_step(model.sample_futures, states.to(device_of(model)), num_samples=num_samples, seed=seed)
+
+
+@torch.inference_mode()
+def stratified_samples(model: StratifiedModel, states: Tensor, *, num_samples: int, seed: int) -> Tensor:
+    """As `prior_samples`, the K samples of a context spread evenly."""
+    sample = functools.partial(model.sample_futures, stratified=True)
+    return _one_step(sample, states.to(device_of(model)), num_samples=num_samples, seed=seed)
+
+
+def _one_step(sample: Callable[..., Tensor], states: Tensor, *, num_samples: int, seed: int) -> Tensor:
+    """Futures one step ahead, not too many at a time: (n, D) -> (n, K, D) on the CPU."""
     parts = [
-        model.sample_futures(part.to(device), num_samples=num_samples, horizon=1, seed=seed + number)[:, :, 0]
+        sample(part, num_samples=num_samples, horizon=1, seed=seed + number)[:, :, 0]
         for number, part in enumerate(torch.split(states, max(1, SAMPLES_AT_ONCE // num_samples)))
     ]
     return torch.cat(parts).float().cpu()
@@ -152,7 +166,7 @@ class Predictors:
             twin: The same without a latent, trained alike; the noise then goes around its prediction.
             untrained: The same architecture with random weights; None: no such row.
         """
-        rows = [self.samples(model), self.mean(model)]
+        rows = [self.samples(model), *self.stratified(model), self.mean(model)]
         if twin is not None:
             rows.append(self.twin(twin))
         rows += self.noise(model, "run") if twin is None else self.noise(twin, "twin")
@@ -170,6 +184,18 @@ class Predictors:
             note = f"This model is deterministic: its one prediction, {self.num_samples} times."
         samples, draws = self._drawn(model, self.scored["run"].contexts)
         return Prediction("samples", "samples of this model", "model", "run", note, samples, draws=draws)
+
+    def stratified(self, model: FutureModel) -> list[Prediction]:
+        """What the model says if its samples share out what it holds possible; empty for a model that cannot."""
+        if model.latent is None or not isinstance(model, StratifiedModel) or not model.stratifies:
+            return []
+        contexts = self.scored["run"].contexts
+        samples = stratified_samples(model, contexts, num_samples=self.num_samples, seed=self.seed)
+        note = (
+            f"{self.num_samples} futures of each context, spread evenly over the prior (sample_futures with "
+            "stratified=True): as likely as those above, but not independent, so that fewer are missed by chance."
+        )
+        return [Prediction("stratified", "the same, stratified", "model", "run", note, samples, independent=False)]
 
     def mean(self, model: FutureModel) -> Prediction:
         """The model forced to one answer."""

@@ -108,6 +108,26 @@ class SteerableModel(Protocol):
 
 
 @runtime_checkable
+class StratifiedModel(Protocol):
+    """A model that can spread the samples of a context evenly over what it holds possible."""
+
+    @property
+    def stratifies(self) -> bool:
+        """Whether it can with the prior that it has."""
+        ...
+
+    def sample_futures(
+        self, frames: Tensor, /, *, num_samples: int, horizon: int = 1, seed: int = 0, stratified: bool = False
+    ) -> Tensor:
+        """As of `FutureModel`; each sample drawn with the same probabilities if `stratified`, not independently."""
+        ...
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """As of `FutureModel`."""
+        ...
+
+
+@runtime_checkable
 class LikelihoodModel(Protocol):
     """A model that says how likely a future is."""
 
@@ -139,6 +159,6 @@ class SurprisedModel(Protocol):
         ...
 
 
-def device_of(model: FutureModel | SteerableModel) -> torch.device:
+def device_of(model: FutureModel | SteerableModel | StratifiedModel) -> torch.device:
     """Where the model computes; the CPU for a model without weights."""
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))

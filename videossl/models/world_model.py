@@ -22,6 +22,7 @@ from videossl.transition import (
     Distribution,
     GaussianLatent,
     SparseGate,
+    Stratified,
     kl_divergence,
 )
 from videossl.transition.sparse import VALUE_WIDTH
@@ -141,7 +142,14 @@ class WorldModel(nn.Module):
 
     @torch.no_grad()
     def sample_futures(
-        self, frames: Tensor, *, num_samples: int, horizon: int = 1, seed: int = 0, latent: Tensor | None = None
+        self,
+        frames: Tensor,
+        *,
+        num_samples: int,
+        horizon: int = 1,
+        seed: int = 0,
+        latent: Tensor | None = None,
+        stratified: bool = False,
     ) -> Tensor:
         """Sample futures of a context: chain the transition, with a fresh r from the prior at each step.
 
@@ -155,12 +163,17 @@ class WorldModel(nn.Module):
             seed: Of the samples. The same seed gives the same futures, whatever was sampled before; those of a context
                 depend on its place in the batch, and not on what else is in it.
             latent: r of the first step (B, R), or of the first steps (B, S', R), S' <= S. None: all from the prior.
+            stratified: Spread the K futures of a context evenly over what the prior holds possible. Each is drawn with
+                the same probabilities as without, but they are not independent any more: a future of probability p is
+                among them about K p times, and not by chance. Fewer find every future; what counts on independent draws
+                (the spread of an ensemble, rank histograms) needs the others.
 
         Returns:
             (B, K, S, D) float, unit norm: embeddings of possible futures.
 
         Raises:
-            UsageError: Wrong shapes or numbers, or a sparse latent without a prior.
+            UsageError: Wrong shapes or numbers, a sparse latent without a prior, or `stratified` with a prior that has
+                no `stratified_sample`: one of your own.
         """
         if num_samples < 1 or horizon < 1:
             raise UsageError(
@@ -177,19 +190,27 @@ class WorldModel(nn.Module):
             if step < len(given):
                 r: Tensor | None = repeat(given[step], "b r -> b k r", k=num_samples)
             else:
-                r = self._drawn(state, generators)
+                r = self._drawn(state, generators, stratified=stratified)
             state = self.transition(state, r)
             states.append(state)
         return torch.stack(states, dim=2)
 
-    def _drawn(self, states: Tensor, generators: Sequence[torch.Generator]) -> Tensor | None:
+    def _drawn(self, states: Tensor, generators: Sequence[torch.Generator], *, stratified: bool) -> Tensor | None:
         """r from the prior: states (B, K, D) -> (B, K, R), every context by a generator of its own."""
         drawn = []
         for state, generator in zip(states, generators, strict=True):
             prior = self._prior(state)
             if prior is None:
                 return None
-            drawn.append(prior.sample(generator))
+            if not stratified:
+                drawn.append(prior.sample(generator))
+            elif isinstance(prior, Stratified):
+                drawn.append(prior.stratified_sample(generator))
+            else:
+                raise UsageError(
+                    f"stratified futures need a prior whose distribution has stratified_sample, {type(prior).__name__} "
+                    "has none. Leave stratified out, or write it (videossl.transition.Stratified)."
+                )
         return torch.stack(drawn)
 
     def _given_latents(self, latent: Tensor | None, *, num_contexts: int, horizon: int) -> Tensor:
@@ -377,6 +398,14 @@ class WorldModel(nn.Module):
     def foresees(self) -> bool:
         """Whether it can say what may follow: it has a transition, and r can be drawn, or is not needed."""
         return self.editor is not None and (self.latent is None or self.latent.prior_net is not None)
+
+    @property
+    def stratifies(self) -> bool:
+        """Whether `sample_futures` can spread samples evenly: it draws r, from a prior that can."""
+        if not self.foresees or self.latent is None:
+            return False
+        with torch.no_grad():
+            return isinstance(self._prior(self.encoder.pixel_mean.new_zeros(1, self.embedding_dim)), Stratified)
 
     def _prior(self, state: Tensor) -> Distribution | None:
         """p(r | state); None for a deterministic model."""

@@ -25,6 +25,7 @@ from videossl.transition.protocols import (
     Latent,
     Prior,
     SparseLatent,
+    Stratified,
     VariationalLatent,
 )
 from videossl.transition.sparse import Gates, SparseGate
@@ -55,6 +56,7 @@ __all__ = [
     "SparseGate",
     "SparseLatent",
     "StandardNormalPrior",
+    "Stratified",
     "VariationalLatent",
     "expected_open_gates",
     "gate_sample",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from videossl.errors import UsageError
 from videossl.transition.networks import mlp, reset_mlp, start_anew
 from videossl.transition.precision import at_least_float32
+from videossl.transition.stratified import stratified_choice
 
 
 class Codes(NamedTuple):
@@ -38,6 +39,12 @@ class Codes(NamedTuple):
         # The smallest of exponential waiting times with these rates is c with probability c.
         drawn = F.one_hot((waiting.log() - torch.log_softmax(self.logits, dim=-1)).argmin(-1), self.logits.shape[-1])
         return drawn.to(probabilities) + probabilities - probabilities.detach()
+
+    def stratified_sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """K draws, one-hot (K, C), from logits (K, C): a code of probability p is drawn K p times, give or take one."""
+        probabilities = self.mean
+        drawn = F.one_hot(stratified_choice(probabilities, generator), self.logits.shape[-1])
+        return drawn.to(probabilities)
 
     def kl(self, other: "Codes") -> Tensor:
         """KL to another distribution over the same codes, in nats: (...)."""

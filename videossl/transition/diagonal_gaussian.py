@@ -8,6 +8,7 @@ from torch import Tensor
 
 from videossl.transition.distributions import LOG_VARIANCE_LIMIT, gaussian_sample
 from videossl.transition.precision import at_least_float32
+from videossl.transition.stratified import stratified_normals
 
 
 class DiagonalGaussian(NamedTuple):
@@ -36,6 +37,10 @@ class DiagonalGaussian(NamedTuple):
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """One reparameterised draw: mean + noise * standard deviation, (..., R)."""
         return gaussian_sample(self.mean, self.log_variance, generator=generator)
+
+    def stratified_sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """As `sample`, parameters (K, R), the K draws spread evenly in each coordinate."""
+        return gaussian_sample(self.mean, self.log_variance, noise=stratified_normals(self.mean, generator=generator))
 
     def log_prob(self, latent: Tensor) -> Tensor:
         """Log density of r (..., R), summed over its coordinates: (...), in nats."""

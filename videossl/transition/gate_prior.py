@@ -11,6 +11,7 @@ from videossl.errors import UsageError
 from videossl.transition.distributions import LOG_VARIANCE_LIMIT
 from videossl.transition.networks import mlp
 from videossl.transition.precision import at_least_float32, full_precision
+from videossl.transition.stratified import nearby_order, stratified_choice, stratified_normals, stratified_uniforms
 
 SMALLEST_VARIANCE = 1e-4
 START_LOG_ODDS = 2.0  # that a gate is as it was in the draw that a component starts at
@@ -54,13 +55,25 @@ class GateMixture(NamedTuple):
         """One draw, (..., R): a component, its gates, the values behind the open ones. No gradients to the gates."""
         waiting = torch.empty_like(self.logits).exponential_(generator=generator)
         chosen = (waiting.log() - torch.log_softmax(self.logits, dim=-1)).argmin(-1)
+        uniforms = torch.empty_like(self.means[..., 0, :]).uniform_(generator=generator)
+        normals = torch.empty_like(uniforms).normal_(generator=generator)
+        return self._through(chosen, uniforms, normals)
+
+    def stratified_sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """As `sample`, parameters (K, M, ...), the K draws spread evenly over components, gates and values."""
+        order = nearby_order((torch.sigmoid(self.gate_logits) * self.means).mean(0))
+        chosen = order[stratified_choice(self._weights.squeeze(-1)[:, order], generator)]
+        uniforms = stratified_uniforms(self.means[:, 0], groups=chosen, generator=generator)
+        return self._through(chosen, uniforms, stratified_normals(uniforms, groups=chosen, generator=generator))
+
+    def _through(self, chosen: Tensor, uniforms: Tensor, normals: Tensor) -> Tensor:
+        """r (..., R) of chosen components (...), given the noise of the gates and of the values (..., R)."""
         rows = chosen[..., None, None].expand(*chosen.shape, 1, self.means.shape[-1])
         gate_logits, mean, log_variance = (
             part.gather(-2, rows).squeeze(-2) for part in (self.gate_logits, self.means, self.log_variances)
         )
-        is_open = torch.empty_like(gate_logits).uniform_(generator=generator) < torch.sigmoid(gate_logits)
-        noise = torch.empty_like(mean).normal_(generator=generator)
-        return torch.where(is_open, mean + noise * torch.exp(0.5 * log_variance), torch.zeros_like(mean))
+        values = mean + normals * torch.exp(0.5 * log_variance)
+        return torch.where(uniforms < torch.sigmoid(gate_logits), values, torch.zeros_like(values))
 
     def log_prob(self, latent: Tensor) -> Tensor:
         """Log density of r (..., R), in nats: (...)."""

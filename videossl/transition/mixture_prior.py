@@ -10,6 +10,7 @@ from videossl.errors import UsageError
 from videossl.transition.distributions import LOG_VARIANCE_LIMIT, gaussian_sample
 from videossl.transition.networks import mlp
 from videossl.transition.precision import at_least_float32, full_precision
+from videossl.transition.stratified import nearby_order, stratified_choice, stratified_normals
 
 SMALLEST_VARIANCE = 1e-4
 
@@ -47,9 +48,20 @@ class GaussianMixture(NamedTuple):
         noise = torch.empty_like(self.logits).exponential_(generator=generator)
         # The smallest of exponential waiting times with rates softmax(logits) is m with probability weight[m].
         chosen = (noise.log() - torch.log_softmax(self.logits, dim=-1)).argmin(-1)
-        rows = chosen[..., None, None].expand(*chosen.shape, 1, self.means.shape[-1])
-        mean, log_variance = (part.gather(-2, rows).squeeze(-2) for part in (self.means, self.log_variances))
+        mean, log_variance = self._components(chosen)
         return gaussian_sample(mean, log_variance, generator=generator)
+
+    def stratified_sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """As `sample`, parameters (K, M, ...), the K draws spread evenly over the components and within each."""
+        order = nearby_order(self.means.mean(0) * torch.exp(-0.5 * self.log_variances.mean((0, 1))))
+        chosen = order[stratified_choice(self._weights.squeeze(-1)[:, order], generator)]
+        mean, log_variance = self._components(chosen)
+        return gaussian_sample(mean, log_variance, noise=stratified_normals(mean, groups=chosen, generator=generator))
+
+    def _components(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance, (..., R) each, of the component of each number (...)."""
+        rows = chosen[..., None, None].expand(*chosen.shape, 1, self.means.shape[-1])
+        return self.means.gather(-2, rows).squeeze(-2), self.log_variances.gather(-2, rows).squeeze(-2)
 
     def log_prob(self, latent: Tensor) -> Tensor:
         """Log density of r (..., R), in nats: (...)."""

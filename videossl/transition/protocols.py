@@ -44,6 +44,15 @@ class Distribution(Protocol):
         ...
 
 
+@runtime_checkable
+class Stratified(Protocol):
+    """A distribution that can spread its draws."""
+
+    def stratified_sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """K draws, (K, R), of K distributions of one context: each as by `sample`, all spread evenly together."""
+        ...
+
+
 class Prior(Protocol):
     """p(r | context) as a part that can be exchanged: made with the dimensions of embedding and latent."""
 

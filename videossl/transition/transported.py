@@ -5,6 +5,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from videossl.transition.stratified import stratified_normals
+
 DRAWS_OF_MOMENTS = 128
 SMALLEST_SCALE = 1e-3
 
@@ -77,6 +79,11 @@ class Transported:
         """One draw, (..., R)."""
         noise = self.features.new_empty(*self.features.shape[:-1], self.latent_dim).normal_(generator=generator)
         return self.transport.to_latent(noise, self.features)
+
+    def stratified_sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """As `sample`, features (K, H), the noise of the K draws spread evenly in each coordinate."""
+        like = self.features.new_empty(len(self.features), self.latent_dim)
+        return self.transport.to_latent(stratified_normals(like, generator=generator), self.features)
 
     def log_prob(self, latent: Tensor) -> Tensor:
         """Log density of r (..., R), in nats: (...)."""
