@@ -13,6 +13,7 @@ from videossl.models import (
     FlowPrior,
     GaussianLatent,
     MixturePrior,
+    SharedMixturePrior,
     StandardNormalPrior,
 )
 from videossl.training.prior_fit import fit_prior, mean_nats
@@ -99,9 +100,10 @@ def test_a_gaussian_latent_gets_a_mixture_unless_it_was_trained_with_another_pri
     assert isinstance(made(D, R), MixturePrior)
     assert named is not None
     assert named["class_path"] == "videossl.models.MixturePrior"
-    for_all, _ = suited_prior(GaussianLatent(D, prior=StandardNormalPrior), None, None)
-    assert for_all is not None
-    assert isinstance(for_all(D, R), MixturePrior)
+    for prior in (StandardNormalPrior, SharedMixturePrior):  # the same for all contexts
+        of_each, _ = suited_prior(GaussianLatent(D, prior=prior), None, None)
+        assert of_each is not None
+        assert isinstance(of_each(D, R), MixturePrior)
     assert suited_prior(GaussianLatent(D, prior=FlowPrior), None, None) == (None, None)
     asked = {"class_path": "videossl.models.FlowPrior"}
     assert suited_prior(latent(), FlowPrior, asked) == (FlowPrior, asked)

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from videossl.models import GaussianLatent, GaussianPrior, MixturePrior, MLPEditor, StandardNormalPrior
+from videossl.models import GaussianLatent, GaussianPrior, MixturePrior, MLPEditor, SharedMixturePrior
 from videossl.training.whitening import WhitenedLinear, unwhiten, whiten_inputs
 from videossl.transition import AdditiveEditor, FlowPrior
 
@@ -26,7 +26,7 @@ def outputs(part: nn.Module, contexts: torch.Tensor, futures: torch.Tensor) -> l
     return [part(contexts).log_prob(r)]
 
 
-@pytest.mark.parametrize("prior", [GaussianPrior, MixturePrior, StandardNormalPrior, FlowPrior])
+@pytest.mark.parametrize("prior", [GaussianPrior, MixturePrior, SharedMixturePrior, FlowPrior])
 @pytest.mark.parametrize("kind", ["editor", "latent", "prior"])
 def test_whitened_and_made_plain_again_a_part_computes_what_it_did(kind, prior):
     torch.manual_seed(0)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from videossl.errors import UsageError
 from videossl.objectives import AdaSSL, FixedBeta, MVInfoNCE
 from videossl.objectives.latent import balanced_kl, estimated_kl
 from videossl.transition import (
@@ -17,6 +18,7 @@ from videossl.transition import (
     GaussianPrior,
     MixturePrior,
     MLPEditor,
+    SharedMixturePrior,
     StandardNormalPrior,
     kl_per_dimension,
 )
@@ -26,6 +28,7 @@ PRIORS: dict[str, Callable[[int, int], nn.Module]] = {
     "standard normal": StandardNormalPrior,
     "gaussian": partial(GaussianPrior, hidden_dim=8),
     "mixture": partial(MixturePrior, num_components=3, hidden_dim=8),
+    "shared mixture": partial(SharedMixturePrior, num_components=3),
     "flow": partial(FlowPrior, num_layers=3, num_bins=4, hidden_dim=8),
     "flow matching": partial(FlowMatchingPrior, num_steps=6, hidden_dim=8, num_hidden=1),
 }
@@ -166,3 +169,19 @@ def test_the_estimated_kl_of_gaussians_has_the_gradient_of_the_exact_one_whateve
     drawn = many_q.sample(torch.Generator().manual_seed(0))
     estimate = torch.autograd.grad(estimated_kl(many_q, many_p, drawn, share).mean(), parts)
     torch.testing.assert_close(estimate, exact, rtol=0, atol=0.02)
+
+
+def test_a_shared_mixture_is_the_same_for_every_context_and_starts_at_draws_of_r() -> None:
+    net = prior("shared mixture", 2)
+    r = torch.randn(7, 2, dtype=torch.float64)
+    assert torch.equal(net(states(7).double()).log_prob(r), net(states(7, seed=1).double()).log_prob(r))
+    assert isinstance(net, SharedMixturePrior)
+    draws = 5 + torch.randn(50, 2, dtype=torch.float64)
+    net.standardise(draws)
+    assert all((draws == mean).all(1).any() for mean in net.means)
+    torch.testing.assert_close(net.log_variances.exp(), (0.5 * draws.var(0)).expand(3, -1))
+
+
+def test_a_shared_mixture_wants_a_component() -> None:
+    with pytest.raises(UsageError, match="num_components of at least 1, got 0"):
+        SharedMixturePrior(D, 2, num_components=0)

@@ -18,6 +18,7 @@ from videossl.transition import (
     LowRankEditor,
     MixturePrior,
     MLPEditor,
+    SharedMixturePrior,
     SparseGate,
     StandardNormalPrior,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "MLPProjector",
     "MixturePrior",
     "Projector",
+    "SharedMixturePrior",
     "SparseGate",
     "StandardNormalPrior",
     "TransformersEncoder",

@@ -65,8 +65,10 @@ class TransitionRefit:
             told more certain, and ask more of the prior; embeddings that have been learned can no longer suffer by it.
         prior: Class of a prior that is trained along, made with the dimensions of embedding and latent, for example
             MixturePrior: it is fitted to r as the training left it, then latent, editor and prior learn together. The
-            budget is then of nats that this prior cannot foresee, so that r sheds what makes it hard to foresee. Its
-            first fit has the settings of `PriorRefit`, but for steps and batches. null: the prior of the training.
+            budget is then of nats that this prior cannot foresee, so that r sheds what makes it hard to foresee. With
+            a SharedMixturePrior r comes to mean the same in every context, and steers; a prior of each context is then
+            fitted by `training.refit`. Its first fit has the settings of `PriorRefit`, but for steps and batches. null:
+            the prior of the training.
     """
 
     kept_out_share: float = 0.1

@@ -14,6 +14,7 @@ from videossl.models import (
     GaussianLatent,
     GaussianPrior,
     MixturePrior,
+    SharedMixturePrior,
     SparseGate,
     StandardNormalPrior,
 )
@@ -29,8 +30,8 @@ def suited_prior(
     """Choose the prior to fit.
 
     A Gaussian latent gets a `MixturePrior` where it was trained with one Gaussian, of each context or of all (several
-    futures are several modes); trained with another prior, that one goes on. A sparse latent without a prior gets a
-    `GatePrior`. Codes have a prior of every form there is, which goes on.
+    futures are several modes), or with one mixture of all; trained with another prior, that one goes on. A sparse
+    latent without a prior gets a `GatePrior`. Codes have a prior of every form there is, which goes on.
 
     Args:
         latent: Of the model.
@@ -55,7 +56,7 @@ def suited_prior(
         return asked, named
     if isinstance(latent, SparseGate) and latent.prior_net is None:
         return GatePrior, {"class_path": "videossl.models.GatePrior", "init_args": {}}
-    if type(latent.prior_net) not in (GaussianPrior, StandardNormalPrior):
+    if type(latent.prior_net) not in (GaussianPrior, StandardNormalPrior, SharedMixturePrior):
         return None, None
     # Dropout, because a mixture learns some thousands of contexts by heart.
     return partial(MixturePrior, dropout=0.2), {

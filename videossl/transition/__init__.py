@@ -28,6 +28,7 @@ from videossl.transition.protocols import (
     Stratified,
     VariationalLatent,
 )
+from videossl.transition.shared_mixture_prior import SharedMixturePrior
 from videossl.transition.sparse import Gates, SparseGate
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "MLPEditor",
     "MixturePrior",
     "Prior",
+    "SharedMixturePrior",
     "SparseGate",
     "SparseLatent",
     "StandardNormalPrior",

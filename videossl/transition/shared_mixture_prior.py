@@ -1,0 +1,56 @@
+"""A mixture of Gaussians that is the same for all contexts, as the prior of the latent r."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from videossl.errors import UsageError
+from videossl.transition.distributions import LOG_VARIANCE_LIMIT
+from videossl.transition.mixture_prior import SMALLEST_VARIANCE, GaussianMixture
+from videossl.transition.precision import at_least_float32
+
+
+class SharedMixturePrior(nn.Module):
+    """p(r) = `sum_m weight[m] N(r; mean[m], diag variance[m])`: the context is not asked.
+
+    As with `StandardNormalPrior`, what the context knows of r already is paid for, so that the cheapest r says the same
+    change by the same value in every context: r of one video can then steer another. Unlike a single Gaussian it has
+    modes, and r may be as sharp as changes are few. Samples of a context want a prior of that context: fit one
+    afterwards (`training.refit`, `videossl refit-prior`). Mixture priors that all share: Tomczak and Welling,
+    arXiv:1705.07120, section 3.
+
+    Args:
+        embedding_dim: Not used; every prior is made with it.
+        latent_dim: Dimension R of the latent.
+        num_components: Number M of Gaussians: at least as many as there are kinds of change.
+    """
+
+    def __init__(self, embedding_dim: int, latent_dim: int, *, num_components: int = 16) -> None:  # noqa: ARG002
+        super().__init__()
+        if num_components < 1:
+            raise UsageError(f"expected num_components of at least 1, got {num_components}.")
+        self.num_components = num_components
+        self.latent_dim = latent_dim
+        self.logits = nn.Parameter(torch.empty(num_components))
+        self.means = nn.Parameter(torch.empty(num_components, latent_dim))
+        self.log_variances = nn.Parameter(torch.empty(num_components, latent_dim))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start about as wide as a standard normal."""
+        nn.init.zeros_(self.logits)
+        nn.init.normal_(self.means, std=math.sqrt(0.5))
+        nn.init.constant_(self.log_variances, math.log(0.5))
+
+    @torch.no_grad()
+    def standardise(self, latent: Tensor) -> None:
+        """Start at these draws of r, (n, R): a component at each of some of them, as wide as half of their variance."""
+        chosen = torch.linspace(0, len(latent) - 1, self.num_components, device=latent.device).round().long()
+        self.means.copy_(latent[chosen])
+        self.log_variances.copy_((0.5 * latent.var(0)).clamp(min=SMALLEST_VARIANCE).log().expand_as(self.means))
+
+    def forward(self, context: Tensor) -> GaussianMixture:
+        """Context (..., D) -> the one distribution of r (..., R)."""
+        parts = (self.logits, self.means, self.log_variances.clamp(-LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT))
+        return GaussianMixture(*(at_least_float32(part).expand(*context.shape[:-1], *part.shape) for part in parts))
