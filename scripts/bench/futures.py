@@ -116,8 +116,14 @@ ROWS = {
     "best": Row("`futures_best.yaml`", config="futures_best", worlds=LARGER),
     **{
         f"best-{count}": Row(f"`futures_best.yaml`, K = {count}", num_samples=count, trained_as="best", worlds=LARGER)
-        for count in (16, 64)
+        for count in (16, 24, 64)
     },
+    "best-no-shared": Row(
+        "without the shared stage",
+        {"training.refit_transition.shared": "null", "training.refit_transition.max_steps": "2500"},
+        config="futures_best",
+        worlds=LARGER,
+    ),
     "best-no-next": Row(
         "without `NextFrames`",
         {"auxiliaries": f"[{MOTION}, {TRANSLATED}]"},

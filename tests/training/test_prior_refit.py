@@ -134,7 +134,8 @@ def test_a_prior_that_was_trained_along_is_in_the_weights_and_in_no_checkpoint(
         return PriorFit(None, 0.0, 0, True, len(contexts), 0)
 
     monkeypatch.setattr("videossl.training.transition_fit.fit_prior", given)
-    settings = f"{{max_steps: 60, learning_rate: 0.01, nats: 1.0, prior: {json.dumps(MIXTURE)}}}"
+    shared = "{max_steps: 20, nats: 1.5, num_components: 4}"
+    settings = f"{{max_steps: 60, learning_rate: 0.01, nats: 1.0, prior: {json.dumps(MIXTURE)}, shared: {shared}}}"
     code = in_this_process(
         "pretrain", "--config", REPOSITORY / "configs/pretrain/quickstart.yaml", *SMALL[:-1],
         f"--data.videos={small_world}", f"--training.refit_transition={settings}", f"--training.refit={then}",

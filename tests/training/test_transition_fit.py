@@ -23,7 +23,7 @@ from videossl.objectives import AdaSSL, Distillation, FixedBeta, InformationBudg
 from videossl.training.embedded_pairs import Pairs
 from videossl.training.pretraining import Pretraining
 from videossl.training.prior_fit import mean_nats
-from videossl.training.refit_settings import TransitionRefit
+from videossl.training.refit_settings import SharedStage, TransitionRefit
 from videossl.training.rehearsal import rehearse
 from videossl.training.settings import TrainingSettings
 from videossl.training.transition_fit import fit_transition
@@ -33,11 +33,15 @@ D, R = 8, 2
 QUICK = TransitionRefit(max_steps=150, batch_size=64, learning_rate=5e-3)
 
 
+def two_turns() -> torch.Tensor:
+    return torch.linalg.qr(torch.randn(2, D, D, generator=torch.Generator().manual_seed(9))).Q
+
+
 def pairs(n: int = 400) -> Pairs:
     """Futures that are one of two turns away from their contexts; two pairs a video."""
     generator = torch.Generator().manual_seed(0)
     contexts = normalize(torch.randn(n, D, generator=generator), dim=-1)
-    turns = torch.linalg.qr(torch.randn(2, D, D, generator=generator)).Q
+    turns = two_turns()
     ways = torch.randint(0, 2, (n,), generator=generator)
     return Pairs(contexts, torch.einsum("nd,nde->ne", contexts, turns[ways]), torch.arange(n) // 2)
 
@@ -130,6 +134,53 @@ def test_a_prior_is_trained_along_and_the_budget_is_of_what_it_cannot_foresee():
     assert mean_nats(latent, standard_normal, *pairs()[:2], seed=0) > 1.3
 
 
+def test_a_shared_stage_makes_r_alike_over_contexts_and_leaves_its_mixture_in_no_model():
+    def spread_between_contexts(latent: GaussianLatent) -> float:
+        """Of the mean of r given the same way on, as a share of all variance: 0 where it is always the same."""
+        generator = torch.Generator().manual_seed(1)
+        contexts = normalize(torch.randn(400, D, generator=generator), dim=-1)
+        told = [latent.posterior(contexts, contexts @ turn.T).mean.detach() for turn in two_turns()]
+        within = torch.stack([each.var(0).sum() for each in told]).mean()
+        return float(within / torch.cat(told).var(0).sum())
+
+    found = {}
+    along = partial(MixturePrior, num_components=4, hidden_dim=32)
+    for name, shared in (("alone", None), ("shared", SharedStage(num_components=4, max_steps=400, nats=1.0))):
+        latent = GaussianLatent(D, latent_dim=R, hidden_dim=32, prior=StandardNormalPrior)
+        trained = adassl(latent, InformationBudget(nats=1.0, rate=0.1))
+        fit = fit_transition(trained, pairs(), replace(QUICK, nats=0.8, prior=along, shared=shared), seed=0)
+        assert (fit.shared is None) == (shared is None)
+        assert isinstance(latent.prior_net, MixturePrior)
+        found[name] = spread_between_contexts(latent)
+    assert str(fit).count("transition: loss") == 2
+    assert "that all contexts share\n" in str(fit)
+    assert found["shared"] < found["alone"], found
+
+
+def test_a_prior_that_is_not_replaced_is_the_one_of_the_training_after_a_shared_stage(monkeypatch):
+    latent = GaussianLatent(D, latent_dim=R, hidden_dim=32, prior=StandardNormalPrior)
+    before = latent.prior_net
+    trained = adassl(latent, InformationBudget(nats=1.0, rate=0.1))
+    monkeypatch.setattr("videossl.training.transition_fit._start_prior", lambda *_: False)
+    settings = replace(QUICK, max_steps=5, prior=MixturePrior, shared=SharedStage(max_steps=5))
+    fit = fit_transition(trained, pairs(), settings, seed=0)
+    assert latent.prior_net is before
+    assert fit.has_new_prior is False
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (lambda: TransitionRefit(shared=SharedStage()), "Set training.refit_transition.prior"),
+        (lambda: SharedStage(num_components=0), "num_components and max_steps .* >= 1, got 0 and 2500"),
+        (lambda: SharedStage(nats=-1.0), "nats of a refit above 0"),
+    ],
+)
+def test_a_shared_stage_that_cannot_be_is_refused(made, says):
+    with pytest.raises(UsageError, match=says):
+        made()
+
+
 def test_a_seed_is_of_the_dropout_too():
     weights = []
     for before in (5, 6):
@@ -170,6 +221,12 @@ def test_a_prior_that_foresees_r_less_well_is_left_out_and_that_is_said():
         ((None, MLPEditor), None, {"rollout": True}, "Leave one of them out"),
         ((None, MLPEditor), None, {"nats": 1.0}, "nats=1 .* has no latent"),
         ((GaussianLatent, MLPEditor), FixedBeta(0.1), {"nats": 1.0}, "a FixedBeta as beta"),
+        (
+            (GaussianLatent, MLPEditor),
+            FixedBeta(0.1),
+            {"prior": MixturePrior, "shared": SharedStage(nats=2.0)},
+            "nats=2 .* a FixedBeta as beta",
+        ),
         ((None, MLPEditor), None, {"prior": MixturePrior}, "prior .* has no latent"),
         ((CodebookLatent, MLPEditor), FixedBeta(0.1), {"prior": MixturePrior}, "prior .* has a CodebookLatent"),
         ((GaussianLatent, MLPEditor), FixedBeta(0.1), {"prior": FlowMatchingPrior}, "training.refit.prior"),
@@ -182,7 +239,7 @@ def test_what_cannot_be_fitted_is_refused_before_the_training(made, beta, settin
     encoder = VideoTransformer(width=12, depth=1, num_heads=1, patch_size=8)
     model = WorldModel(encoder, partial(MLPProjector, embedding_dim=D), *made)
     training = TrainingSettings(
-        refit_transition=replace(QUICK, nats=settings.get("nats"), prior=settings.get("prior")),
+        refit_transition=replace(QUICK, **{name: value for name, value in settings.items() if name != "rollout"}),
         rollout=settings.get("rollout", False),
     )
     with pytest.raises(UsageError, match=says):

@@ -49,6 +49,33 @@ class PriorRefit:
 
 
 @dataclass
+class SharedStage:
+    """What comes before a `TransitionRefit` so that r means the same change in every context.
+
+    Latent and editor are trained with one mixture of all contexts as the prior (`SharedMixturePrior`): r that says one
+    change in two ways costs more. It is a start only, and no prior of a model.
+
+    Attributes:
+        num_components: Of the mixture, at least as many as there are kinds of change.
+        max_steps: As of the fit that comes after it; so is all else.
+        nats: Budget of r, of what the shared mixture cannot foresee: more than of the fit that comes after it, whose
+            prior sees the context. null: that of the fit.
+    """
+
+    num_components: int = 16
+    max_steps: int = 2500
+    nats: float | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.num_components, self.max_steps) < 1:
+            raise UsageError(
+                f"expected num_components and max_steps of a refit's shared stage >= 1, got {self.num_components} and "
+                f"{self.max_steps}."
+            )
+        _check_nats(self.nats)
+
+
+@dataclass
 class TransitionRefit:
     """Latent and editor trained on, on embeddings of an encoder that stands still, before the prior is fitted.
 
@@ -65,10 +92,9 @@ class TransitionRefit:
             told more certain, and ask more of the prior; embeddings that have been learned can no longer suffer by it.
         prior: Class of a prior that is trained along, made with the dimensions of embedding and latent, for example
             MixturePrior: it is fitted to r as the training left it, then latent, editor and prior learn together. The
-            budget is then of nats that this prior cannot foresee, so that r sheds what makes it hard to foresee. With
-            a SharedMixturePrior r comes to mean the same in every context, and steers; a prior of each context is then
-            fitted by `training.refit`. Its first fit has the settings of `PriorRefit`, but for steps and batches. null:
-            the prior of the training.
+            budget is then of nats that this prior cannot foresee, so that r sheds what makes it hard to foresee. Its
+            first fit has the settings of `PriorRefit`, but for steps and batches. null: the prior of the training.
+        shared: A stage before it, for an r that steers; it needs a `prior`. null: none.
     """
 
     kept_out_share: float = 0.1
@@ -80,13 +106,23 @@ class TransitionRefit:
     weight_decay: float = 0.05
     nats: float | None = None
     prior: Callable[[int, int], nn.Module] | None = None
+    shared: SharedStage | None = None
 
     def __post_init__(self) -> None:
         _check_settings(self, counts=("num_draws", "max_videos", "max_steps"), weights=("weight_decay",))
         if self.batch_size < 2:
             raise UsageError(f"expected batch_size of a refit >= 2, as pairs are compared, got {self.batch_size}.")
-        if self.nats is not None and not 0 < self.nats < float("inf"):
-            raise UsageError(f"expected nats of a refit above 0 (or null, for those of the training), got {self.nats}.")
+        _check_nats(self.nats)
+        if self.shared is not None and self.prior is None:
+            raise UsageError(
+                "the shared stage of a refit comes before a prior of each context is trained along, and none is. Set "
+                "training.refit_transition.prior, for example to videossl.models.MixturePrior."
+            )
+
+
+def _check_nats(nats: float | None) -> None:
+    if nats is not None and not 0 < nats < float("inf"):
+        raise UsageError(f"expected nats of a refit above 0 (or null, for those of the training), got {nats}.")
 
 
 def _check_settings(settings: PriorRefit | TransitionRefit, *, counts: Sequence[str], weights: Sequence[str]) -> None:

@@ -1,7 +1,8 @@
 """The transition of a model whose encoder stands still, trained on: on embeddings, no video is read here."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import torch
@@ -13,6 +14,7 @@ from videossl.training.optimizer import adamw, warmup_cosine
 from videossl.training.prior_fit import FittedLatent, fit_prior, split_by_video
 from videossl.training.refit_settings import PriorRefit, TransitionRefit
 from videossl.training.whitening import unwhiten, whiten_inputs
+from videossl.transition import SharedMixturePrior
 
 LARGEST_GRADIENT = 1.0
 WARMUP_STEPS = 50
@@ -31,6 +33,7 @@ class TransitionFit:
         is_better: Whether it is better, and the model has it now; otherwise latent and editor are as they were.
         num_pairs: Pairs that were fitted on.
         num_kept_out: Pairs that were kept out.
+        shared: What came of the shared stage before it; None: there was none.
         has_new_prior: Whether the latent has the prior that was to be trained along, at least as it was fitted before;
             None: none was. False: it foresaw r no better than the one of the training, which then was trained along.
     """
@@ -41,6 +44,7 @@ class TransitionFit:
     num_pairs: int
     num_kept_out: int
     has_new_prior: bool | None = None
+    shared: "TransitionFit | None" = None
 
     def __str__(self) -> str:
         kept = "kept" if self.is_better else "dropped, the one before is kept"
@@ -49,8 +53,9 @@ class TransitionFit:
             prior = "; the prior to be trained along foresaw r no better than the old one, and was left out"
         elif self.has_new_prior and not self.is_better:
             prior = "; the prior that was fitted to it stays"
+        first = "" if self.shared is None else f"{self.shared}, with a prior that all contexts share\n"
         return (
-            f"transition: loss {self.before:.3f} before and {self.after:.3f} after the fit, on "
+            f"{first}transition: loss {self.before:.3f} before and {self.after:.3f} after the fit, on "
             f"{self.num_kept_out} pairs beside it: {kept}{prior}"
         )
 
@@ -59,7 +64,8 @@ def fit_transition(trained: AdaSSL, pairs: Pairs, settings: TransitionRefit, *, 
     """Train the latent and the editor of `trained` on embeddings that stand still; they are changed in place.
 
     A prior that is to be trained along (`settings.prior`) is fitted to the latent as it is first, and stays so where
-    training on makes nothing better.
+    training on makes nothing better. A shared stage (`settings.shared`) comes before all that, is judged by itself, and
+    leaves the prior as it was.
 
     An encoder that has just learned to tell positions apart gives its transition little time to follow. Frozen, its
     embeddings of all videos fit into memory and nothing is encoded: batches are larger, so negatives are harder, and
@@ -71,6 +77,7 @@ def fit_transition(trained: AdaSSL, pairs: Pairs, settings: TransitionRefit, *, 
         settings: How.
         seed: Of the split, the batches and the draws of r.
     """
+    shared = _fit_shared(trained, pairs, settings, seed=seed)
     single = of_single_steps(trained, settings.nats)
     fitted, judged = split_by_video(pairs.videos, len(pairs.contexts), settings.kept_out_share, seed)
     views = torch.stack([pairs.contexts, pairs.futures])  # (2, n, D)
@@ -95,7 +102,27 @@ def fit_transition(trained: AdaSSL, pairs: Pairs, settings: TransitionRefit, *, 
     if is_better:
         learning.load_state_dict(after)
     learning.train(mode)
-    return TransitionFit(before_loss, after_loss, is_better, len(fitted), len(judged), has_new_prior)
+    return TransitionFit(before_loss, after_loss, is_better, len(fitted), len(judged), has_new_prior, shared)
+
+
+def _fit_shared(trained: AdaSSL, pairs: Pairs, settings: TransitionRefit, *, seed: int) -> TransitionFit | None:
+    """Train latent and editor with one mixture of all contexts in the place of the prior, if that is asked for."""
+    stage = settings.shared
+    if stage is None:
+        return None
+    latent = cast("FittedLatent", trained.latent)
+    prior = latent.prior_net
+    alike = replace(
+        settings,
+        prior=partial(SharedMixturePrior, num_components=stage.num_components),
+        max_steps=stage.max_steps,
+        nats=settings.nats if stage.nats is None else stage.nats,
+        shared=None,
+    )
+    try:
+        return fit_transition(trained, pairs, alike, seed=seed)
+    finally:
+        latent.prior_net = prior
 
 
 def _learn(
