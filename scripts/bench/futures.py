@@ -120,7 +120,11 @@ ROWS = {
     },
     "best-no-shared": Row(
         "without the shared stage",
-        {"training.refit_transition.shared": "null", "training.refit_transition.max_steps": "2500"},
+        {
+            "training.refit_transition.shared": "null",
+            "training.refit_transition.shared.num_components": None,
+            "training.refit_transition.shared.nats": None,
+        },
         config="futures_best",
         worlds=LARGER,
     ),
@@ -299,10 +303,12 @@ WORLDS = {
         ("--preset", "two-16", "--num_videos", "40000"),
         {
             **LARGE,
-            "training.max_steps": "750",
+            "training.max_steps": "650",
             "beta.nats": "3.1",
             "training.refit_transition.nats": "4.2",
             "training.refit_transition.prior.num_components": "32",
+            "training.refit_transition.shared.num_components": "32",
+            "training.refit_transition.shared.nats": "4.4",
         },
     ),
     "adassl-paper": World(

@@ -82,6 +82,17 @@ def test_stratified_samples_are_those_of_the_model():
     assert not torch.allclose(spread, prior_samples(model, states, num_samples=5, seed=2))
 
 
+def test_a_model_with_a_form_of_its_own_is_evaluated_without_a_stratified_row():
+    class Old(WorldModel):
+        def sample_futures(self, frames, *, num_samples, horizon=1, seed=0, latent=None):
+            return super().sample_futures(frames, num_samples=num_samples, horizon=horizon, seed=seed, latent=latent)
+
+    model = tiny(with_latent=True)
+    model.__class__ = Old
+    metrics = evaluate(model, None, digits(), num_samples=3, untrained=False, motion=False, own_likelihood=False)
+    assert "stratified" not in [row["key"] for row in metrics["rows"]]
+
+
 def test_changing_a_frame_of_the_future_changes_no_sampled_future():
     model, held_out = tiny(with_latent=True), digits()
     clips = torch.cat([held_out.contexts, held_out.futures], dim=1)

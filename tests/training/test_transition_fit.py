@@ -15,6 +15,7 @@ from videossl.models import (
     MixturePrior,
     MLPEditor,
     MLPProjector,
+    SharedMixturePrior,
     StandardNormalPrior,
     VideoTransformer,
     WorldModel,
@@ -26,22 +27,18 @@ from videossl.training.prior_fit import mean_nats
 from videossl.training.refit_settings import SharedStage, TransitionRefit
 from videossl.training.rehearsal import rehearse
 from videossl.training.settings import TrainingSettings
-from videossl.training.transition_fit import fit_transition
+from videossl.training.transition_fit import _learn, fit_transition
 from videossl.transition import DiagonalGaussian, kl_divergence
 
 D, R = 8, 2
 QUICK = TransitionRefit(max_steps=150, batch_size=64, learning_rate=5e-3)
 
 
-def two_turns() -> torch.Tensor:
-    return torch.linalg.qr(torch.randn(2, D, D, generator=torch.Generator().manual_seed(9))).Q
-
-
 def pairs(n: int = 400) -> Pairs:
     """Futures that are one of two turns away from their contexts; two pairs a video."""
     generator = torch.Generator().manual_seed(0)
     contexts = normalize(torch.randn(n, D, generator=generator), dim=-1)
-    turns = two_turns()
+    turns = torch.linalg.qr(torch.randn(2, D, D, generator=generator)).Q
     ways = torch.randint(0, 2, (n,), generator=generator)
     return Pairs(contexts, torch.einsum("nd,nde->ne", contexts, turns[ways]), torch.arange(n) // 2)
 
@@ -134,38 +131,34 @@ def test_a_prior_is_trained_along_and_the_budget_is_of_what_it_cannot_foresee():
     assert mean_nats(latent, standard_normal, *pairs()[:2], seed=0) > 1.3
 
 
-def test_a_shared_stage_makes_r_alike_over_contexts_and_leaves_its_mixture_in_no_model():
-    def spread_between_contexts(latent: GaussianLatent) -> float:
-        """Of the mean of r given the same way on, as a share of all variance: 0 where it is always the same."""
-        generator = torch.Generator().manual_seed(1)
-        contexts = normalize(torch.randn(400, D, generator=generator), dim=-1)
-        told = [latent.posterior(contexts, contexts @ turn.T).mean.detach() for turn in two_turns()]
-        within = torch.stack([each.var(0).sum() for each in told]).mean()
-        return float(within / torch.cat(told).var(0).sum())
-
-    found = {}
-    along = partial(MixturePrior, num_components=4, hidden_dim=32)
-    for name, shared in (("alone", None), ("shared", SharedStage(num_components=4, max_steps=400, nats=1.0))):
-        latent = GaussianLatent(D, latent_dim=R, hidden_dim=32, prior=StandardNormalPrior)
-        trained = adassl(latent, InformationBudget(nats=1.0, rate=0.1))
-        fit = fit_transition(trained, pairs(), replace(QUICK, nats=0.8, prior=along, shared=shared), seed=0)
-        assert (fit.shared is None) == (shared is None)
-        assert isinstance(latent.prior_net, MixturePrior)
-        found[name] = spread_between_contexts(latent)
-    assert str(fit).count("transition: loss") == 2
-    assert "that all contexts share\n" in str(fit)
-    assert found["shared"] < found["alone"], found
-
-
-def test_a_prior_that_is_not_replaced_is_the_one_of_the_training_after_a_shared_stage(monkeypatch):
-    latent = GaussianLatent(D, latent_dim=R, hidden_dim=32, prior=StandardNormalPrior)
-    before = latent.prior_net
+def test_a_shared_stage_learns_with_one_mixture_of_all_contexts_and_gives_the_prior_back_as_it_was(monkeypatch):
+    latent = GaussianLatent(D, latent_dim=R, hidden_dim=32)  # its prior sees the context, and foresees r better
     trained = adassl(latent, InformationBudget(nats=1.0, rate=0.1))
-    monkeypatch.setattr("videossl.training.transition_fit._start_prior", lambda *_: False)
-    settings = replace(QUICK, max_steps=5, prior=MixturePrior, shared=SharedStage(max_steps=5))
+    with torch.no_grad():
+        for parameter in latent.prior_net.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    prior, before = latent.prior_net, latent.prior(pairs().contexts)
+    learned_with = []
+
+    def learn(objective, learning, views, fitted, settings, seed):
+        learned_with.append((objective.latent.prior_net, settings.nats, settings.max_steps))
+        if len(learned_with) == 2:
+            assert objective.latent.prior_net is prior
+            torch.testing.assert_close(latent.prior(pairs().contexts), before)
+        _learn(objective, learning, views, fitted, settings, seed)
+
+    monkeypatch.setattr("videossl.training.transition_fit._learn", learn)
+    shared = SharedStage(num_components=3, max_steps=200, nats=1.5)
+    settings = replace(QUICK, nats=1.0, prior=lambda *_: FixedPrior(), shared=shared)
     fit = fit_transition(trained, pairs(), settings, seed=0)
-    assert latent.prior_net is before
+    mixture, *budget = learned_with[0]
+    assert isinstance(mixture, SharedMixturePrior)
+    assert (mixture.num_components, budget) == (3, [1.5, 200])
+    assert learned_with[1][1:] == (1.0, QUICK.max_steps)
+    assert fit.shared.has_new_prior is True
     assert fit.has_new_prior is False
+    assert latent.prior_net is prior
+    assert "kept, with a prior that all contexts share\ntransition: loss" in str(fit)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +218,7 @@ def test_a_prior_that_foresees_r_less_well_is_left_out_and_that_is_said():
             (GaussianLatent, MLPEditor),
             FixedBeta(0.1),
             {"prior": MixturePrior, "shared": SharedStage(nats=2.0)},
-            "nats=2 .* a FixedBeta as beta",
+            "shared.nats=2 .* a FixedBeta as beta",
         ),
         ((None, MLPEditor), None, {"prior": MixturePrior}, "prior .* has no latent"),
         ((CodebookLatent, MLPEditor), FixedBeta(0.1), {"prior": MixturePrior}, "prior .* has a CodebookLatent"),

@@ -1,5 +1,6 @@
 """Stratified draws: each has the distribution of a single draw, and all together share it out."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +30,17 @@ def test_each_row_is_drawn_by_its_own_weights() -> None:
     drawn = torch.stack([stratified_choice(weights, seeded(seed)) for seed in range(4000)])
     shares = torch.nn.functional.one_hot(drawn, 3).float().mean(0)
     torch.testing.assert_close(shares, weights, rtol=0, atol=0.03)
+
+
+@pytest.mark.parametrize("level", [0.0, 1 - 1e-16])
+def test_at_the_ends_of_chance_no_weight_is_still_never_chosen(monkeypatch: pytest.MonkeyPatch, level: float) -> None:
+    def same(_: Tensor, *shape: int, generator: torch.Generator | None) -> Tensor:  # noqa: ARG001
+        return torch.full(shape, level, dtype=torch.float64)
+
+    monkeypatch.setattr("videossl.transition.stratified._uniforms", same)
+    weights = torch.tensor([[0.0, 0.3, 0.7, 0.0]])
+    assert int(stratified_choice(weights)) in (1, 2)
+    assert int(stratified_choice(weights * (1 - 1e-7))) in (1, 2)
 
 
 def test_a_choice_of_no_weight_is_never_made() -> None:
@@ -102,4 +114,8 @@ def test_gates_and_codes_are_spread_too() -> None:
     drawn = codes.stratified_sample(seeded(0))
     assert torch.equal(drawn.sum(0), torch.full((4,), 4.0))
     assert torch.equal(drawn.sum(1), torch.ones(16))
+    # Every second code is of the same future: neither is missed for good.
+    of_eight = Codes(torch.zeros(4, 8))
+    of_one = torch.stack([of_eight.stratified_sample(seeded(seed))[:, ::2].sum() for seed in range(200)])
+    assert float(((of_one > 0) & (of_one < 4)).float().mean()) > 0.85
     assert isinstance(CodebookLatent(D, num_codes=4).prior(states(3)), Stratified)

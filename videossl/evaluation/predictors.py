@@ -1,6 +1,7 @@
 """The rows of the table: the model, the controls that it must beat, and the oracles that it cannot."""
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -189,6 +190,8 @@ class Predictors:
         """What the model says if its samples share out what it holds possible; empty for a model that cannot."""
         if model.latent is None or not isinstance(model, StratifiedModel) or not model.stratifies:
             return []
+        if "stratified" not in inspect.signature(model.sample_futures).parameters:  # a subclass with a form of its own
+            return []
         contexts = self.scored["run"].contexts
         samples = stratified_samples(model, contexts, num_samples=self.num_samples, seed=self.seed)
         note = (
@@ -266,7 +269,7 @@ class Predictors:
         branches = self.scored["run"].branches
         if branches is None or self.probabilities is None:
             return []
-        note = f"{self.num_samples} draws from the true distribution: what nothing can beat in expectation, exactly."
+        note = f"{self.num_samples} draws from the true distribution: what no independent samples can beat, exactly."
         weights = self.probabilities[self.scored_rows].float()
         return [Prediction("truth", "truth (exact draws)", "oracle", "run", note, branches, weights)]
 

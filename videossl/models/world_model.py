@@ -164,9 +164,10 @@ class WorldModel(nn.Module):
                 depend on its place in the batch, and not on what else is in it.
             latent: r of the first step (B, R), or of the first steps (B, S', R), S' <= S. None: all from the prior.
             stratified: Spread the K futures of a context evenly over what the prior holds possible. Each is drawn with
-                the same probabilities as without, but they are not independent any more: a future of probability p is
-                among them about K p times, and not by chance. Fewer find every future; what counts on independent draws
-                (the spread of an ensemble, rank histograms) needs the others.
+                the same probabilities as without, but they are not independent any more: what has a probability of p
+                comes about K p times, less by chance. Fewer find every future. What counts on independent draws (the
+                spread of an ensemble, rank histograms) needs the others. Each step is spread by itself, and whole
+                futures of several steps are not.
 
         Returns:
             (B, K, S, D) float, unit norm: embeddings of possible futures.

@@ -222,12 +222,13 @@ def _check_refit(model: WorldModel, beta: Beta | None, settings: TrainingSetting
         raise UsageError(f"{trains}, and this model has none. Leave it out, or set model.editor.")
     if settings.rollout:
         raise UsageError(f"{trains}, and training.rollout trains several. Leave one of them out.")
-    nats = refit.shared.nats if refit.nats is None and refit.shared is not None else refit.nats
-    if nats is not None and not isinstance(beta if model.latent is not None else None, InformationBudget):
-        raise UsageError(
-            f"training.refit_transition.nats={nats:g} is held by an InformationBudget, and this model has "
-            f"{'no latent' if model.latent is None else f'a {type(beta).__name__} as beta'}. Leave it out."
-        )
+    budgets = {"nats": refit.nats, "shared.nats": None if refit.shared is None else refit.shared.nats}
+    for name, nats in budgets.items():
+        if nats is not None and not isinstance(beta if model.latent is not None else None, InformationBudget):
+            raise UsageError(
+                f"training.refit_transition.{name}={nats:g} is held by an InformationBudget, and this model has "
+                f"{'no latent' if model.latent is None else f'a {type(beta).__name__} as beta'}. Leave it out."
+            )
     if refit.prior is not None:
         _check_trained_along(refit.prior, model.latent)
 

@@ -57,7 +57,8 @@ class SharedStage:
 
     Attributes:
         num_components: Of the mixture, at least as many as there are kinds of change.
-        max_steps: As of the fit that comes after it; so is all else.
+        max_steps: Of training latent and editor with it; before that the mixture is fitted alone, to r as it is. All
+            other settings are those of the fit that comes after.
         nats: Budget of r, of what the shared mixture cannot foresee: more than of the fit that comes after it, whose
             prior sees the context. null: that of the fit.
     """

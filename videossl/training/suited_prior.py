@@ -85,7 +85,8 @@ def tried_prior(asked: Made, latent: GaussianLatent | SparseGate, setting: str) 
             raise
         except (TypeError, AttributeError, RuntimeError, ValueError, IndexError) as error:
             reason = " ".join(str(error).split())
-            raise UsageError(f"{setting} is no prior: {reason}. Use videossl.models.MixturePrior.") from error
+            suits = "GatePrior" if isinstance(latent, SparseGate) else "MixturePrior"
+            raise UsageError(f"{setting} is no prior: {reason}. Use videossl.models.{suits}.") from error
     if isinstance(latent, SparseGate):
         check_gate_prior(made)
     elif isinstance(made, GatePrior) or shape != (2,):

@@ -119,6 +119,7 @@ def _fit_shared(trained: AdaSSL, pairs: Pairs, settings: TransitionRefit, *, see
         nats=settings.nats if stage.nats is None else stage.nats,
         shared=None,
     )
+    latent.prior_net = None  # so that the mixture takes its place, even where a prior of each context foresees r better
     try:
         return fit_transition(trained, pairs, alike, seed=seed)
     finally:

@@ -43,7 +43,9 @@ class Codes(NamedTuple):
     def stratified_sample(self, generator: torch.Generator | None = None) -> Tensor:
         """K draws, one-hot (K, C), from logits (K, C): a code of probability p is drawn K p times, give or take one."""
         probabilities = self.mean
-        drawn = F.one_hot(stratified_choice(probabilities, generator), self.logits.shape[-1])
+        # Which codes are alike is not known. In an order of their own, those of one future could be every second one.
+        order = torch.rand(probabilities.shape[-1], device=self.logits.device, generator=generator).argsort()
+        drawn = F.one_hot(order[stratified_choice(probabilities[:, order], generator)], probabilities.shape[-1])
         return drawn.to(probabilities)
 
     def kl(self, other: "Codes") -> Tensor:

@@ -103,7 +103,7 @@ class MixturePrior(nn.Module):
         self.num_components = num_components
         self.latent_dim = latent_dim
         self.scale = math.sqrt(embedding_dim)
-        outputs = num_components * (1 + 2 * latent_dim)
+        outputs = mixture_size(num_components, latent_dim)
         self.net = mlp(embedding_dim, hidden_dim, outputs, num_hidden=num_hidden, dropout=dropout)
         self.reset_parameters()
 
@@ -112,32 +112,53 @@ class MixturePrior(nn.Module):
         last = self.net[-1]
         assert isinstance(last, nn.Linear)  # it was made so; for the type checker
         nn.init.zeros_(last.weight)
-        with torch.no_grad():
-            logits, means, log_variances = self._split(last.bias)
-            logits.zero_()
-            # Components in the same place would get the same gradient for ever: they are spread, and narrower by as
-            # much as leaves the whole with variance 1.
-            means.normal_(std=math.sqrt(0.5))
-            log_variances.fill_(math.log(0.5))
+        start_mixture(last.bias, self.latent_dim)
 
-    @torch.no_grad()
     def standardise(self, latent: Tensor) -> None:
         """Start at these draws of r, (n, R): a component at each of some of them, as wide as half of their variance."""
         last = self.net[-1]
         assert isinstance(last, nn.Linear)  # it was made so; for the type checker
-        _, means, log_variances = self._split(last.bias)
-        chosen = torch.linspace(0, len(latent) - 1, self.num_components, device=latent.device).round().long()
-        means.copy_(latent[chosen])
-        log_variances.copy_((0.5 * latent.var(0)).clamp(min=SMALLEST_VARIANCE).log().expand_as(log_variances))
+        start_mixture_at(last.bias, latent)
 
     def forward(self, context: Tensor) -> GaussianMixture:
         """Context (..., D) of unit norm -> distribution of r (..., R)."""
-        logits, means, log_variances = self._split(at_least_float32(self.net(self.scale * context)))
-        return GaussianMixture(logits, means, log_variances.clamp(-LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT))
+        return mixture_of(self.net(self.scale * context), self.latent_dim)
 
-    def _split(self, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Outputs of the net (..., M (1 + 2R)) -> views on logits (..., M), means and log variances (..., M, R)."""
-        shape = (*outputs.shape[:-1], self.num_components, self.latent_dim)
-        size = self.num_components * self.latent_dim
-        logits, means, log_variances = torch.split(outputs, [self.num_components, size, size], dim=-1)
-        return logits, means.view(shape), log_variances.view(shape)
+
+def mixture_size(num_components: int, latent_dim: int) -> int:
+    """How many numbers say a mixture of M components over r of R dimensions: M (1 + 2R)."""
+    return num_components * (1 + 2 * latent_dim)
+
+
+def mixture_of(numbers: Tensor, latent_dim: int) -> GaussianMixture:
+    """(..., M (1 + 2R)), logits, then means, then log variances, which are clipped -> the mixture."""
+    logits, means, log_variances = _split(at_least_float32(numbers), latent_dim)
+    return GaussianMixture(logits, means, log_variances.clamp(-LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT))
+
+
+@torch.no_grad()
+def start_mixture(numbers: Tensor, latent_dim: int) -> None:
+    """Set (M (1 + 2R),) to a mixture that is about as wide as a standard normal."""
+    logits, means, log_variances = _split(numbers, latent_dim)
+    logits.zero_()
+    # Components in the same place would get the same gradient for ever: they are spread, and narrower by as much as
+    # leaves the whole with variance 1.
+    means.normal_(std=math.sqrt(0.5))
+    log_variances.fill_(math.log(0.5))
+
+
+@torch.no_grad()
+def start_mixture_at(numbers: Tensor, latent: Tensor) -> None:
+    """Set (M (1 + 2R),) to components at some of these draws of r (n, R), as wide as half of their variance."""
+    _, means, log_variances = _split(numbers, latent.shape[1])
+    chosen = torch.linspace(0, len(latent) - 1, len(means), device=latent.device).round().long()
+    means.copy_(latent[chosen])
+    log_variances.copy_((0.5 * latent.var(0)).clamp(min=SMALLEST_VARIANCE).log().expand_as(log_variances))
+
+
+def _split(numbers: Tensor, latent_dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(..., M (1 + 2R)) -> views on logits (..., M), means and log variances (..., M, R)."""
+    num_components = numbers.shape[-1] // (1 + 2 * latent_dim)
+    shape, size = (*numbers.shape[:-1], num_components, latent_dim), num_components * latent_dim
+    logits, means, log_variances = torch.split(numbers, [num_components, size, size], dim=-1)
+    return logits, means.view(shape), log_variances.view(shape)

@@ -1,14 +1,16 @@
 """A mixture of Gaussians that is the same for all contexts, as the prior of the latent r."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from videossl.errors import UsageError
-from videossl.transition.distributions import LOG_VARIANCE_LIMIT
-from videossl.transition.mixture_prior import SMALLEST_VARIANCE, GaussianMixture
-from videossl.transition.precision import at_least_float32
+from videossl.transition.mixture_prior import (
+    GaussianMixture,
+    mixture_of,
+    mixture_size,
+    start_mixture,
+    start_mixture_at,
+)
 
 
 class SharedMixturePrior(nn.Module):
@@ -32,25 +34,20 @@ class SharedMixturePrior(nn.Module):
             raise UsageError(f"expected num_components of at least 1, got {num_components}.")
         self.num_components = num_components
         self.latent_dim = latent_dim
-        self.logits = nn.Parameter(torch.empty(num_components))
-        self.means = nn.Parameter(torch.empty(num_components, latent_dim))
-        self.log_variances = nn.Parameter(torch.empty(num_components, latent_dim))
+        # In one row, as the biases of `MixturePrior`: the decay of weights, which are matrices, is not for them.
+        self.mixture = nn.Parameter(torch.empty(mixture_size(num_components, latent_dim)))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Start about as wide as a standard normal."""
-        nn.init.zeros_(self.logits)
-        nn.init.normal_(self.means, std=math.sqrt(0.5))
-        nn.init.constant_(self.log_variances, math.log(0.5))
+        start_mixture(self.mixture, self.latent_dim)
 
-    @torch.no_grad()
     def standardise(self, latent: Tensor) -> None:
         """Start at these draws of r, (n, R): a component at each of some of them, as wide as half of their variance."""
-        chosen = torch.linspace(0, len(latent) - 1, self.num_components, device=latent.device).round().long()
-        self.means.copy_(latent[chosen])
-        self.log_variances.copy_((0.5 * latent.var(0)).clamp(min=SMALLEST_VARIANCE).log().expand_as(self.means))
+        start_mixture_at(self.mixture, latent)
 
     def forward(self, context: Tensor) -> GaussianMixture:
         """Context (..., D) -> the one distribution of r (..., R)."""
-        parts = (self.logits, self.means, self.log_variances.clamp(-LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT))
-        return GaussianMixture(*(at_least_float32(part).expand(*context.shape[:-1], *part.shape) for part in parts))
+        return GaussianMixture(
+            *(part.expand(*context.shape[:-1], *part.shape) for part in mixture_of(self.mixture, self.latent_dim))
+        )

@@ -1,8 +1,9 @@
 """Draws that are spread evenly: each is distributed as a single draw is, but they share the distribution out.
 
 K independent draws from eight equally likely futures miss some of them by chance, however good the prior is. Stratified
-draws do not: a future of probability p is met by K p of them, give or take one (systematic sampling: Madow 1949; Latin
-hypercubes: McKay, Beckman and Conover 1979, "A Comparison of Three Methods for Selecting Values of Input Variables").
+draws rarely do: a component of probability p is met by K p of them, give or take one, and so are neighbours together
+(systematic sampling: Madow 1949; Latin hypercubes: McKay, Beckman and Conover 1979, "A Comparison of Three Methods for
+Selecting Values of Input Variables").
 """
 
 import torch
@@ -27,8 +28,9 @@ def stratified_choice(weights: Tensor, generator: torch.Generator | None = None)
     count = len(weights)
     order = _uniforms(weights, count, generator=generator).argsort()
     levels = (order + _uniforms(weights, 1, generator=generator)) / count  # one in each K-th of [0, 1], in random order
-    chosen = torch.searchsorted(weights.double().cumsum(-1), levels[:, None]).squeeze(-1)
-    return chosen.clamp(max=weights.shape[1] - 1)  # the sum may end a rounding below one
+    shares = weights.double().cumsum(-1)
+    shares = shares / shares[:, -1:]  # a sum of float32 may end beside one
+    return torch.searchsorted(shares, levels[:, None], right=True).squeeze(-1).clamp(max=weights.shape[1] - 1)
 
 
 def stratified_uniforms(
@@ -70,7 +72,7 @@ def nearby_order(points: Tensor) -> Tensor:
     Returns:
         (M,) int64, a permutation.
     """
-    gaps = torch.cdist(points, points)
+    gaps = torch.cdist(points, points).cpu()  # once, and not for every point
     order = [0]
     for _ in range(len(points) - 1):
         gaps[:, order[-1]] = torch.inf
