@@ -34,7 +34,7 @@ def test_each_row_is_drawn_by_its_own_weights() -> None:
 
 @pytest.mark.parametrize("level", [0.0, 1 - 1e-16])
 def test_at_the_ends_of_chance_no_weight_is_still_never_chosen(monkeypatch: pytest.MonkeyPatch, level: float) -> None:
-    def same(_: Tensor, *shape: int, generator: torch.Generator | None) -> Tensor:  # noqa: ARG001
+    def same(_: Tensor, *shape: int, generator: torch.Generator | None) -> Tensor:
         return torch.full(shape, level, dtype=torch.float64)
 
     monkeypatch.setattr("videossl.transition.stratified._uniforms", same)
