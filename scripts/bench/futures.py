@@ -57,6 +57,11 @@ NO_REFIT: Changes = {
     "training.refit_transition.nats": None,
     "training.refit_transition.max_steps": None,
 }
+NO_SHARED: Changes = {
+    "training.refit_transition.shared": "null",
+    "training.refit_transition.shared.num_components": None,
+    "training.refit_transition.shared.nats": None,
+}
 CODES: Changes = {
     "model.latent": "videossl.models.CodebookLatent",
     "model.latent.num_codes": "16",
@@ -118,19 +123,10 @@ ROWS = {
         f"best-{count}": Row(f"`futures_best.yaml`, K = {count}", num_samples=count, trained_as="best", worlds=LARGER)
         for count in (16, 24, 64)
     },
-    "best-no-shared": Row(
-        "without the shared stage",
-        {
-            "training.refit_transition.shared": "null",
-            "training.refit_transition.shared.num_components": None,
-            "training.refit_transition.shared.nats": None,
-        },
-        config="futures_best",
-        worlds=LARGER,
-    ),
+    "best-no-shared": Row("without the shared stage", NO_SHARED, config="futures_best", worlds=LARGER),
     "best-no-next": Row(
-        "without `NextFrames`",
-        {"auxiliaries": f"[{MOTION}, {TRANSLATED}]"},
+        "without the shared stage and `NextFrames`",
+        {**NO_SHARED, "auxiliaries": f"[{MOTION}, {TRANSLATED}]"},
         config="futures_best",
         worlds=LARGER[:1],
     ),

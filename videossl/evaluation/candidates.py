@@ -8,6 +8,7 @@ from torch import Tensor
 
 from videossl.evaluation.protocol import FutureModel, LikelihoodModel, device_of
 from videossl.evaluation.space import Space
+from videossl.progress import progress
 
 NUM_OTHERS = 127  # futures of other contexts, a number that does not grow with the evaluation: chance depends on it
 PAIRS_AT_ONCE = 1024
@@ -68,10 +69,11 @@ def own_log_densities(model: FutureModel, contexts: Tensor, candidates: Tensor, 
     device = device_of(model)
     states = repeat(contexts, "n d -> (n c) d", c=candidates.shape[1])
     flat = rearrange(candidates, "n c d -> (n c) d")
+    batches = list(zip(torch.split(states, PAIRS_AT_ONCE), torch.split(flat, PAIRS_AT_ONCE), strict=True))
+    # Seconds for most models; half an hour for a prior whose density is an integral, on one core.
+    shown = progress(batches, total=len(batches), description="log_prob of candidates", unit="batch")
     parts = [
         model.log_prob(state.to(device), future.to(device), num_samples=DRAWS_OF_LATENT, seed=seed + number)
-        for number, (state, future) in enumerate(
-            zip(torch.split(states, PAIRS_AT_ONCE), torch.split(flat, PAIRS_AT_ONCE), strict=True)
-        )
+        for number, (state, future) in enumerate(shown)
     ]
     return rearrange(torch.cat(parts).double().cpu(), "(n c) -> n c", c=candidates.shape[1])
