@@ -8,7 +8,7 @@
 
 A row is configs/pretrain/futures.yaml with what is said in ROWS changed, on one world, with one seed: 1,000 steps, 10
 minutes on one core of two that are both busy; in `sweeps` 300 steps, 3 to 6 minutes. The rows `quickstart...` are the
-configs of that name: 1,000 steps, 3 to 5 minutes, or 3,000 steps; `best...` are futures_best.yaml: 9 to 11 minutes. A
+configs of that name: 1,000 steps, 3 to 5 minutes, or 3,000 steps; `best...` are futures_best.yaml: 9 to 12 minutes. A
 run that is there is not trained again, a score that is there is not taken again. Every figure is of held-out videos
 (`videossl evaluate`, 256 contexts, K = 32 where nothing else is said). In the page the mean over seeds stands before
 their least and greatest.
