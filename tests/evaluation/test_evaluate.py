@@ -1,5 +1,6 @@
 """The whole evaluation on a world so small that the right values are known."""
 
+import copy
 import json
 from dataclasses import replace
 
@@ -229,6 +230,15 @@ def test_the_table_fits_a_terminal_of_a_hundred_columns(held_out):
         "samples of this model", "-- controls", "deterministic twin", "-- oracles", "chance", "Compare the first row",
     )]  # fmt: skip
     assert order == sorted(order)
+
+
+@pytest.mark.parametrize(("number", "shown"), [(0.5, ".50±.25"), (43.94, "43.9±22.0"), (439.4, "439±220")])
+def test_neighbours_in_the_table_do_not_touch(metrics, number, shown):
+    changed = copy.deepcopy(metrics)
+    row(changed, "samples")["metrics"]["energy_px"] = {"value": number, "low": 0.5 * number, "high": 1.5 * number}
+    row(changed, "samples")["metrics"]["best_of_k_ratio"] = {"value": number, "low": 0.5 * number, "high": 1.5 * number}
+    line = next(line for line in table(changed).splitlines() if line.startswith("samples of this model"))
+    assert line.split()[7:9] == [shown, shown]
 
 
 def test_the_table_shows_energy_in_pixels_where_true_motion_is_known(metrics):

@@ -175,7 +175,7 @@ def _cell(interval: dict[str, float] | None) -> str:
     if interval is None:
         return "-"
     half = (interval["high"] - interval["low"]) / 2
-    decimals = 2 if abs(interval["value"]) < 10 else 1  # so that neighbours do not touch
+    decimals = 2 if abs(interval["value"]) < 10 else 1 if abs(interval["value"]) < 100 else 0  # neighbours do not touch
     return _number(interval["value"], decimals) + ("" if half == 0 else f"±{half:.{decimals}f}".replace("0.", ".", 1))
 
 
