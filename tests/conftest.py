@@ -1,5 +1,9 @@
 import pytest
 from command_line import REPOSITORY, SMALL, videossl
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

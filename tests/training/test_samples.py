@@ -1,13 +1,12 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from videossl.training.samples import ShuffledSamples
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.integers(1, 30), st.integers(1, 4), st.integers(0, 3))
 def test_every_video_comes_once_an_epoch_whatever_the_number_of_processes(num_videos, world_size, seed):
     per_process = 3 * num_videos
@@ -41,7 +40,6 @@ def test_epochs_and_seeds_differ_in_order():
     assert orders(1)[0] != first
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.integers(1, 30), st.integers(0, 3))
 def test_equal_weights_change_nothing(num_videos, seed):
     plain, weighted = (
@@ -51,7 +49,6 @@ def test_equal_weights_change_nothing(num_videos, seed):
     assert plain == weighted
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.lists(st.floats(0, 10).map(lambda weight: round(weight, 3)), min_size=1, max_size=20), st.integers(0, 3))
 def test_weighted_videos_come_as_often_as_they_should_in_every_epoch(weights, seed):
     n = len(weights)

@@ -269,7 +269,10 @@ class Predictors:
         branches = self.scored["run"].branches
         if branches is None or self.probabilities is None:
             return []
-        note = f"{self.num_samples} draws from the true distribution: what no independent samples can beat, exactly."
+        note = (
+            f"{self.num_samples} draws from the true distribution: what independent samples cannot beat in "
+            "expectation, exactly."
+        )
         weights = self.probabilities[self.scored_rows].float()
         return [Prediction("truth", "truth (exact draws)", "oracle", "run", note, branches, weights)]
 
