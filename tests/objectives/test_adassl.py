@@ -36,6 +36,8 @@ from videossl.objectives.prediction import Prediction
 from videossl.objectives.sigreg import SIGReg
 from videossl.objectives.vicreg import VarianceCovariance, VICReg
 from videossl.objectives.x_sample import XSample
+from videossl.transition import FlowPrior
+from videossl.transition.transported import Transported
 
 D, R = 6, 3
 FORMS = [("mean_of_logs", "per_pair"), ("mean_of_logs", "joint"), ("log_of_sum", "joint")]
@@ -455,6 +457,17 @@ def test_active_units_counts_the_coordinates_that_tell_something() -> None:
             return Gaussian(zero, zero)
 
     assert AdaSSL(MVInfoNCE(0.2), OneSpeaks(), identity, FixedBeta(1.0))(views()).terms["active_units"] == 1
+
+
+def test_a_step_does_not_ask_a_flow_for_its_moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    # They are a hundred draws of it, with their gradients: thirty times the step.
+    def moment(distribution: Transported) -> Tensor:
+        raise AssertionError("asked for")
+
+    monkeypatch.setattr(Transported, "mean", property(moment))
+    monkeypatch.setattr(Transported, "variance", property(moment))
+    ada = AdaSSL(MVInfoNCE(), GaussianLatent(D, latent_dim=R, prior=FlowPrior), MLPEditor(D, R), 0.1)
+    assert ada(torch.randn(2, 4, D)).total.isfinite()
 
 
 def test_terms_are_detached() -> None:

@@ -3,7 +3,7 @@
 Shapes: P ordered pairs of the view graph, A views that are an anchor of some pair, B videos, D embedding, R latent.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ from videossl.transition.distributions import expected_open_gates, gate_sample, 
 from videossl.transition.precision import at_least_float32
 from videossl.transition.protocols import Distribution, Gaussian, SparseLatent, VariationalLatent
 from videossl.transition.sparse import VALUE_WIDTH
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs  # of typing itself since Python 3.13
 
 
 class Inferred(NamedTuple):
@@ -69,7 +72,7 @@ def infer_variational(
         present: (P, B) bool: the cost is the mean over videos of which both views are there. None: all are.
     """
     posterior, prior = latent.posterior(contexts, futures), latent.prior(anchors)
-    if isinstance(posterior, Gaussian) and isinstance(prior, Gaussian):
+    if _is_gaussian(posterior) and _is_gaussian(prior):
         q = (posterior.mean, posterior.log_variance)
         p = (take(prior.mean, graph.anchor_rows), take(prior.log_variance, graph.anchor_rows))
         drawn = _gaussian_draw(posterior, noise, generator)
@@ -91,7 +94,7 @@ def infer_variational(
 
 def _draw(posterior: Gaussian | Distribution, noise: Tensor | None, generator: torch.Generator | None) -> Tensor:
     """r (P, B, R), with gradients to the posterior."""
-    if isinstance(posterior, Gaussian):
+    if _is_gaussian(posterior):
         return _gaussian_draw(posterior, noise, generator)
     if noise is not None:
         raise UsageError(
@@ -106,9 +109,19 @@ def _gaussian_draw(posterior: Gaussian, noise: Tensor | None, generator: torch.G
     return gaussian_sample(posterior.mean, posterior.log_variance, noise=noise, generator=generator)
 
 
+def _is_gaussian(distribution: Gaussian | Distribution) -> "TypeIs[Gaussian]":
+    # Not isinstance, which reads all properties of a protocol before Python 3.12: the moments of a flow are a hundred
+    # draws of it.
+    return hasattr(distribution, "log_variance")
+
+
+def _has_density(distribution: Gaussian | Distribution) -> "TypeIs[Distribution]":
+    return hasattr(distribution, "log_prob")
+
+
 def _distribution(distribution: Gaussian | Distribution) -> Distribution:
     """The same with a density, where other people's Gaussian has only its two parameters."""
-    if isinstance(distribution, Distribution):
+    if _has_density(distribution):
         return distribution
     return DiagonalGaussian(distribution.mean, distribution.log_variance)
 

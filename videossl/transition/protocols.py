@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 
-@runtime_checkable
 class Gaussian(Protocol):
     """A diagonal Gaussian: mean and log_variance, (..., R) each. Between two of them the KL has a closed form."""
 
@@ -21,7 +20,6 @@ class Gaussian(Protocol):
         ...
 
 
-@runtime_checkable
 class Distribution(Protocol):
     """A distribution of r: what can be drawn, and how likely each r is."""
 
