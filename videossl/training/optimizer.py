@@ -16,9 +16,17 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, o
     ]
 
 
-def adamw(module: nn.Module, *, learning_rate: float, weight_decay: float) -> AdamW:
-    """AdamW (arXiv:1711.05101) over the trainable parameters of `module`."""
-    return AdamW(parameter_groups(module, weight_decay), lr=learning_rate, betas=(0.9, 0.95))
+def adamw(module: nn.Module, *, learning_rate: float, weight_decay: float, fused: bool | None = None) -> AdamW:
+    """AdamW (arXiv:1711.05101) over the trainable parameters of `module`.
+
+    Args:
+        module: What is trained.
+        learning_rate: Of the first step, before any schedule.
+        weight_decay: Of matrices.
+        fused: One kernel for all parameters: a third of the time of a step on a CPU, which tells where networks are
+            small. Not under Lightning, which cannot clip gradients of it where they are scaled ("16-mixed").
+    """
+    return AdamW(parameter_groups(module, weight_decay), lr=learning_rate, betas=(0.9, 0.95), fused=fused)
 
 
 def warmup_cosine(optimizer: Optimizer, *, warmup_steps: int, max_steps: int, final_share: float = 0.01) -> LambdaLR:

@@ -158,7 +158,7 @@ def _fitted(
         return prior, 0
     contexts, futures = fitted
     generator = torch.Generator(contexts.device).manual_seed(seed)
-    optimizer = adamw(prior, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = adamw(prior, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     schedule = warmup_cosine(optimizer, warmup_steps=WARMUP_STEPS, max_steps=settings.max_steps)
     averaged = copy.deepcopy(prior).eval()
     best, best_nats, best_step = averaged, math.inf, 0

@@ -130,7 +130,7 @@ def _learn(
     objective: AdaSSL, learning: nn.Module, views: Tensor, fitted: Tensor, settings: TransitionRefit, seed: int
 ) -> None:
     """Minimise the objective over `learning`, on the fitted rows of views (2, n, D)."""
-    optimizer = adamw(learning, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = adamw(learning, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     schedule = warmup_cosine(optimizer, warmup_steps=WARMUP_STEPS, max_steps=settings.max_steps)
     generator = torch.Generator(views.device).manual_seed(seed)
     fitted = fitted.to(views.device)
