@@ -1,7 +1,7 @@
 """The world model: an encoder whose embedding is the state, and a transition to the states that may follow."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Self
 
 import torch
@@ -14,6 +14,7 @@ from videossl.models.encoder import Encoder
 from videossl.models.heads import MLPProjector, Projector
 from videossl.models.likelihood import fitted_concentration, log_prob
 from videossl.models.pooling import Pooling, pool, pool_frames, pooled_width
+from videossl.models.sampling import sample_futures
 from videossl.models.surprise import Surprise, embedded_pairs
 from videossl.transition import (
     CodebookLatent,
@@ -176,61 +177,15 @@ class WorldModel(nn.Module):
             UsageError: Wrong shapes or numbers, a sparse latent without a prior, or `stratified` with a prior that has
                 no `stratified_sample`: one of your own.
         """
-        if num_samples < 1 or horizon < 1:
-            raise UsageError(
-                f"expected num_samples >= 1 and horizon >= 1, got {num_samples} and {horizon}. "
-                "Ask for at least one future of one step."
-            )
-        state = repeat(self._state(frames), "b d -> b k d", k=num_samples)
-        given = self._given_latents(latent, num_contexts=len(state), horizon=horizon)
-        generators = [
-            torch.Generator(device=state.device).manual_seed(hash((seed, row)) % 2**63) for row in range(len(state))
-        ]
-        states = []
-        for step in range(horizon):
-            if step < len(given):
-                r: Tensor | None = repeat(given[step], "b r -> b k r", k=num_samples)
-            else:
-                r = self._drawn(state, generators, stratified=stratified)
-            state = self.transition(state, r)
-            states.append(state)
-        return torch.stack(states, dim=2)
-
-    def _drawn(self, states: Tensor, generators: Sequence[torch.Generator], *, stratified: bool) -> Tensor | None:
-        """r from the prior: states (B, K, D) -> (B, K, R), every context by a generator of its own."""
-        drawn = []
-        for state, generator in zip(states, generators, strict=True):
-            prior = self._prior(state)
-            if prior is None:
-                return None
-            if not stratified:
-                drawn.append(prior.sample(generator))
-            elif isinstance(prior, Stratified):
-                drawn.append(prior.stratified_sample(generator))
-            else:
-                raise UsageError(
-                    f"stratified futures need a prior whose distribution has stratified_sample, {type(prior).__name__} "
-                    "has none. Leave stratified out, or write it (videossl.transition.Stratified)."
-                )
-        return torch.stack(drawn)
-
-    def _given_latents(self, latent: Tensor | None, *, num_contexts: int, horizon: int) -> Tensor:
-        """Latents that were given for the first steps, (S', B, R)."""
-        if latent is None:
-            return torch.empty(0)
-        if self.latent is None:
-            raise UsageError("this model has no latent to steer by: it was trained with model.latent null.")
-        steps = latent[:, None] if latent.ndim == 2 else latent
-        if steps.ndim != 3 or len(steps) != num_contexts or steps.shape[2] != self.latent_dim:
-            raise UsageError(
-                f"expected latent (B, R) or (B, S, R) with B = {num_contexts} and R = {self.latent_dim}, got "
-                f"{tuple(latent.shape)}."
-            )
-        if steps.shape[1] > horizon:
-            raise UsageError(
-                f"expected latents of at most horizon = {horizon} steps, got {steps.shape[1]}. Raise horizon."
-            )
-        return rearrange(steps, "b s r -> s b r")
+        return sample_futures(
+            self,
+            self._state(frames),
+            num_samples=num_samples,
+            horizon=horizon,
+            seed=seed,
+            latent=latent,
+            stratified=stratified,
+        )
 
     @torch.no_grad()
     def log_prob(self, context: Tensor, future: Tensor, *, num_samples: int = 64, seed: int = 0) -> Tensor:
@@ -308,7 +263,7 @@ class WorldModel(nn.Module):
     def mean_future(self, frames: Tensor) -> Tensor:
         """The one prediction with r at the mean of the prior: frames or states of B contexts -> (B, D) of unit norm."""
         state = self._state(frames)
-        prior = self._prior(state)
+        prior = self.prior(state)
         return self.transition(state, prior.mean if prior is not None else None)
 
     @torch.no_grad()
@@ -375,7 +330,7 @@ class WorldModel(nn.Module):
         Raises:
             UsageError: No latent, or one without a prior.
         """
-        prior = self._prior(context)
+        prior = self.prior(context)
         if prior is None:
             raise UsageError("this model has no latent: it was trained with model.latent null.")
         if isinstance(self.latent, SparseGate):
@@ -406,10 +361,14 @@ class WorldModel(nn.Module):
         if not self.foresees or self.latent is None:
             return False
         with torch.no_grad():
-            return isinstance(self._prior(self.encoder.pixel_mean.new_zeros(1, self.embedding_dim)), Stratified)
+            return isinstance(self.prior(self.encoder.pixel_mean.new_zeros(1, self.embedding_dim)), Stratified)
 
-    def _prior(self, state: Tensor) -> Distribution | None:
-        """p(r | state); None for a deterministic model."""
+    def prior(self, state: Tensor) -> Distribution | None:
+        """p(r | state) of states (..., D) of unit norm; None for a deterministic model.
+
+        Raises:
+            UsageError: The latent is sparse and has no prior.
+        """
         self.check_prior()
         net = self.latent.prior_net if self.latent is not None else None
         if net is None:
