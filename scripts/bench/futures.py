@@ -77,6 +77,15 @@ SIGREG: Changes = {
     "objective.graph": "forward",
 }
 
+MV_DHEL: Changes = {"objective": "videossl.objectives.MVDHEL"}
+SPARSE: Changes = {
+    "model.latent": "videossl.models.SparseGate",
+    "model.latent.prior": "videossl.models.GatePrior",
+    "beta.nats": "3.0",
+    "training.refit_transition.nats": "null",
+    "model.editor": "videossl.models.LowRankEditor",
+}
+
 # Views that follow each other, each predicted from all that came before it.
 ROLLOUT: Changes = {"training.rollout": "true", **NO_REFIT}
 
@@ -169,24 +178,18 @@ ROWS = {
         },
     ),
     "codes": Row("16 codes, exact posterior (`CodebookLatent`)", CODES),
-    "sparse": Row(
-        "sparse r (AdaSSL-S)",
-        {
-            "model.latent": "videossl.models.SparseGate",
-            "model.latent.prior": "videossl.models.GatePrior",
-            "beta.nats": "3.0",
-            "training.refit_transition.nats": "null",
-            "model.editor": "videossl.models.LowRankEditor",
-        },
-    ),
+    "sparse": Row("sparse r (AdaSSL-S)", SPARSE),
     "twin": Row("no latent: MLP predictor", NO_LATENT),
     "infonce": Row("no latent, no predictor: InfoNCE", {**NO_LATENT, "model.editor": "null", **NO_REFIT}),
     "byol": Row("BYOL, MLP predictor", {**NO_LATENT, **BYOL}),
     "byol-gaussian": Row("BYOL with a Gaussian r", BYOL),
+    "byol-sparse": Row("BYOL with a sparse r", {**SPARSE, **BYOL}),
     "sigreg": Row("prediction + SIGReg, MLP predictor", {**NO_LATENT, **SIGREG}),
     "sigreg-gaussian": Row("prediction + SIGReg with a Gaussian r", SIGREG),
-    "mv-dhel": Row("MV-DHEL, MLP predictor", {**NO_LATENT, "objective": "videossl.objectives.MVDHEL"}),
-    "mv-dhel-gaussian": Row("MV-DHEL with a Gaussian r", {"objective": "videossl.objectives.MVDHEL"}),
+    "sigreg-sparse": Row("prediction + SIGReg with a sparse r", {**SPARSE, **SIGREG}),
+    "mv-dhel": Row("MV-DHEL, MLP predictor", {**NO_LATENT, **MV_DHEL}),
+    "mv-dhel-gaussian": Row("MV-DHEL with a Gaussian r", MV_DHEL),
+    "mv-dhel-sparse": Row("MV-DHEL with a sparse r", {**SPARSE, **MV_DHEL}),
     "linear-stem": Row(
         "linear stem",
         {
@@ -254,7 +257,7 @@ ROWS = {
     ),
     "views-4-mv-dhel": Row(
         "4 views, MV-DHEL",
-        {**ROLLOUT, "data.clips.num_views": "4", "objective": "videossl.objectives.MVDHEL"},
+        {**ROLLOUT, "data.clips.num_views": "4", **MV_DHEL},
         worlds=("maze-views",),
     ),
 }
