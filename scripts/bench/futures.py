@@ -36,7 +36,11 @@ CONFIGS = ROOT / "configs" / "pretrain"
 NUM_VIDEOS, NUM_CONTEXTS, NUM_SAMPLES = 20_000, 256, 32
 
 ABLATED = ("one-8-bounce", "sweeps", "one-8")  # worlds in which single settings are changed
-LARGER = ("one-8-bounce-large", "two-16-large")  # where there are more videos for what is fitted afterwards
+LARGER = (
+    "one-8-bounce-large",
+    "two-16-large",
+    "one-8-large",
+)  # where there are more videos for what is fitted afterwards
 COMPARED = (*ABLATED, "one-8-unequal", "two-16", "adassl-paper", "maze-steps-4")  # in which methods are
 
 Changes = dict[str, str | None]  # dotted config keys -> values; None takes away what another says of the key
@@ -297,6 +301,7 @@ WORLDS = {
     ),
     # More videos, for what is fitted when the encoder has been trained.
     "one-8-bounce-large": World("digits", ("--preset", "one-8-bounce", "--num_videos", "80000")),
+    "one-8-large": World("digits", ("--preset", "one-8", "--num_videos", "80000")),
     "two-16-large": World(
         "digits",
         ("--preset", "two-16", "--num_videos", "40000"),
@@ -350,9 +355,11 @@ COLUMNS = {  # name in `headlines` -> head, and another that stands behind it
     "posterior_branch_accuracy": ("told branch / among the possible", "posterior_branch_choice"),
     "kl_nats": ("KL", None),
     "kick_r2_sampled": ("kick R² of r / of the innovation", "kick_r2_innovation"),
+    "kick_r2_sampled_free": ("kick R² of r where nothing bounces", None),
     "velocity_r2": ("velocity R²", None),
     "identity_accuracy": ("identity", None),
     "steering_rate": ("steering", None),
+    "steering_rate_free": ("steering where nothing bounces", None),
 }
 
 
@@ -455,21 +462,25 @@ def cell(values: list[float]) -> str:
 
 def table(name: str, work: Path) -> str:
     """The rows of one world that have been scored, in Markdown; empty if there are none."""
+    of_rows = {row: found for row in ROWS if (found := scores(name, row, work))}
+    if not of_rows:
+        return ""
+    # What no row has says nothing of this world.
+    columns = {
+        key: column
+        for key, column in COLUMNS.items()
+        if any(key in seed for seeds in of_rows.values() for seed in seeds)
+    }
     lines = []
-    for row, about in ((row, ROWS[row].about) for row in ROWS):
-        of_seeds = scores(name, row, work)
-        if not of_seeds:
-            continue
+    for row, of_seeds in of_rows.items():
         cells = []
-        for key, (_, other) in COLUMNS.items():
+        for key, (_, other) in columns.items():
             text = cell([found[key] for found in of_seeds if key in found])
             beside = cell([found[other] for found in of_seeds if other in found]) if other else ""
             cells.append(f"{text} / {beside}" if beside else text)
-        lines.append(f"| {about} | {num_steps(name, row, work)} | {len(of_seeds)} | {' | '.join(cells)} |")
-    if not lines:
-        return ""
-    heads = " | ".join(head for head, _ in COLUMNS.values())
-    return "\n".join([f"| | steps | seeds | {heads} |", "|---|---|---|" + "---|" * len(COLUMNS), *lines])
+        lines.append(f"| {ROWS[row].about} | {num_steps(name, row, work)} | {len(of_seeds)} | {' | '.join(cells)} |")
+    heads = " | ".join(head for head, _ in columns.values())
+    return "\n".join([f"| | steps | seeds | {heads} |", "|---|---|---|" + "---|" * len(columns), *lines])
 
 
 def write_page(page: Path, work: Path) -> None:

@@ -9,13 +9,14 @@ import pytest
 import torch
 from fake_models import PROBABILITIES, STEPS, KnowingModel, M, little_world, real_video, twin, unit
 
-from videossl.evaluation import BranchAccuracy, CandidateNLL, evaluate, future_scores, oracles
+from videossl.evaluation import BranchAccuracy, CandidateNLL, evaluate, future_scores, headlines, oracles
 from videossl.evaluation.candidate_nll import candidate_nll, entropy
 from videossl.evaluation.candidates import NUM_OTHERS, Crowd, own_log_densities
 from videossl.evaluation.density import cross_fitted_log_density, kernel_log_density
 from videossl.evaluation.latents import latents
 from videossl.evaluation.space import embed_space
 from videossl.evaluation.steering import steered_futures, steering
+from videossl.evaluation.table import table
 from videossl.probing import Bootstrap
 
 
@@ -140,6 +141,47 @@ def test_a_latent_that_is_the_step_itself_steers_and_one_that_is_not_does_not():
     assert found["chance"] == pytest.approx(1 / 7)
     assert wrong["rate"]["value"] < 0.1
     assert steering(KnowingModel(), *given, seed=0) is None
+
+
+def test_contexts_that_move_freely_steer_each_other_alone():
+    held_out = little_world()
+    free = torch.arange(len(held_out)) % 3 == 0
+    space = embed_space(SteerableModel(), held_out, "run")
+    # What is read from the others is of no use to anybody.
+    space = replace(space, contexts=torch.where(free[:, None], space.contexts, unit(noise(len(held_out), 8, seed=3))))
+    samples = KnowingModel().sample_futures(space.contexts, num_samples=4)[:, :, 0]
+    given = (SteerableModel(), space, held_out.branch_probabilities, Bootstrap(held_out.videos, seed=0), samples)
+    found = steering(*given, seed=0, moves_freely=free)
+    assert found["rate"]["value"] < 0.8
+    assert found["free"]["rate"]["value"] == pytest.approx(1)
+    assert found["free"]["num_contexts"] == free.sum() < found["num_contexts"]
+    for nothing_to_say in (None, torch.ones_like(free), torch.zeros_like(free)):
+        assert steering(*given, seed=0, moves_freely=nothing_to_say)["free"] is None
+
+
+def test_what_r_says_is_scored_once_more_where_nothing_bounces():
+    held_out = little_world()
+    of_probe = torch.arange(len(held_out.probe.videos)) % 2 == 0
+    held_out = replace(
+        held_out,
+        moves_freely=torch.arange(len(held_out)) % 2 == 0,
+        # Where something bounces, nobody can say what the kick was.
+        probe=replace(
+            held_out.probe,
+            moves_freely=of_probe,
+            targets={
+                "kick": torch.where(of_probe[:, None], held_out.probe.targets["kick"], noise(len(of_probe), 3, seed=5))
+            },
+        ),
+    )
+    metrics = evaluate(SteerableModel(), None, held_out, num_samples=4, seed=0)
+    found = headlines(metrics)
+    assert found["kick_r2_innovation"] < 0.4 < 0.5 < found["kick_r2_innovation_free"]
+    assert found["steering_rate_free"] == 1
+    probed = {(entry["target"], entry["features"]): entry["num_test"] for entry in metrics["probes"]}
+    assert probed["kick where nothing bounces", "latent sample"] < probed["kick", "latent sample"]
+    assert ("kick where nothing bounces", "representation") not in probed
+    assert "where nothing bounces 1.00" in table(metrics)
 
 
 def test_steered_futures_are_of_the_taker_with_r_of_the_giver():

@@ -138,6 +138,7 @@ def page(tmp_path_factory):
         "num_contexts": 96,
     }
     steering = {"rate": interval, "own": interval, "unsteered": interval, "chance": 0.04, "num_contexts": 192}
+    steering["free"] = {**steering, "num_contexts": 61}
     added = {"surprise": [film()], "num_samples": K, "horizons": [{**horizon, "rows": [row]}], "steering": steering}
     metrics_path.write_text(json.dumps({**metrics, **added}))
     return Page(write_report(run))
@@ -150,6 +151,7 @@ def test_the_page_shows_them_all_and_still_loads_and_runs_nothing(page):
     for words in (
         "Sampled futures, moving", "draws 62 % of what varies", "All that could have happened, fanned out",
         "3 steps (12 frames): 21.5 of 64 futures can happen", "0.80 0.70 to 0.90", "r of another video",
+        "where nothing bounces, in 61 contexts",
         "20% of the samples land on none of these", "What surprises it", "Does r know the kick?",
     ):  # fmt: skip
         assert words in page.text, words

@@ -135,6 +135,32 @@ def test_digits_bounce_off_the_edges():
     assert (np.sign(truth.velocities[:, 0]) != np.sign(truth.velocities[:, 3])).any()
 
 
+@pytest.mark.parametrize("num_digits", [1, 2])
+def test_digits_move_freely_where_every_future_is_the_one_of_an_empty_plane(num_digits):
+    world = Digits(num_digits=num_digits, canvas=80)
+    truth = world.truth(400, seed=4)
+    steps = np.arange(8)
+    start, velocity = truth.positions[:, 0], truth.velocities[:, 0]
+    straight = start[:, None] + velocity[:, None] * steps[:4, None, None]
+    in_context = np.isclose(truth.positions[:, :4], straight).all(axis=(1, 2, 3))
+    ends = straight[:, 3][:, None, None] + (velocity[:, None] + world.kicks)[:, :, None] * steps[1:5, None, None]
+    in_futures = np.isclose(world.branches(truth).positions.numpy(), ends).all(axis=(1, 2, 3, 4))
+    free = world.moves_freely(truth)
+    assert 20 < free.sum() < 380
+    np.testing.assert_array_equal(free, in_context & in_futures)
+
+
+def test_of_gaussian_kicks_the_one_that_came_decides_and_without_bounces_all_move_freely():
+    world = Digits(kick="gaussian")
+    truth = world.truth(300, seed=5)
+    turned = (np.sign(truth.velocities[:, 4]) != np.sign(truth.velocities[:, 7])).any(axis=(1, 2))
+    free = world.moves_freely(truth)
+    assert free.any()
+    assert not (free & turned).any()
+    still = Digits(bounce=False)
+    assert still.moves_freely(still.truth(9, seed=0)).all()
+
+
 def test_decoys_are_futures_that_no_branch_is():
     world = Digits(bounce=False)
     truth = world.truth(20, seed=0)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from videossl.evaluation.held_out import HeldOut
+from videossl.evaluation.probes import WHERE_FREE
 from videossl.evaluation.protocol import FutureModel
 from videossl.evaluation.run import evaluate
 
@@ -12,6 +13,8 @@ INTERVALS = ("coverage", "precision", "calibration", "calibration_pooled", "nll"
 PROBES = {
     "kick_r2_sampled": ("kick", "latent sample"),
     "kick_r2_innovation": ("kick", "innovation"),
+    "kick_r2_sampled_free": (f"kick{WHERE_FREE}", "latent sample"),
+    "kick_r2_innovation_free": (f"kick{WHERE_FREE}", "innovation"),
     "kick_each_r2_sampled": ("kick of each object", "latent sample"),
     "kick_each_r2_innovation": ("kick of each object", "innovation"),
     "velocity_r2": ("velocity", "representation"),
@@ -71,8 +74,9 @@ def headlines(metrics: dict[str, Any]) -> dict[str, float]:
         `posterior_branch_choice` (among possible futures only) and `kl_nats` (nats). R^2 of linear probes:
         `kick_r2_sampled` and `kick_r2_innovation` from r, `velocity_r2` and `position_r2` from the representation,
         `..._each_...` for each of several objects; `identity_accuracy` (mean over objects). `steering_rate`,
-        `steering_own` (oracle), `steering_unsteered` (control). Of whole futures of several steps, in worlds whose
-        videos are long enough: `coverage_2_steps` and so on, for the same four sources.
+        `steering_own` (oracle), `steering_unsteered` (control). Where things bounce, and of contexts in which nothing
+        does: `kick_r2_sampled_free`, `kick_r2_innovation_free` and `steering_rate_free`. Of whole futures of several
+        steps, in worlds whose videos are long enough: `coverage_2_steps` and so on, for the same four sources.
     """
     rows = {row["key"]: row["metrics"] for row in metrics["rows"]}
     found: dict[str, float] = {}
@@ -111,4 +115,7 @@ def headlines(metrics: dict[str, Any]) -> dict[str, float]:
                 found[f"{name}_{horizon['steps']}_steps{suffix}"] = interval["value"]
     if metrics["steering"] is not None:
         found |= {f"steering_{name}": metrics["steering"][name]["value"] for name in ("rate", "own", "unsteered")}
+        free = metrics["steering"].get("free")
+        if free is not None:
+            found["steering_rate_free"] = free["rate"]["value"]
     return found

@@ -35,6 +35,7 @@ class ProbeClips:
         targets: What is read from the embeddings: name -> (n,) int64 classes or (n, A) float quantities.
         units: Name -> unit of the quantities, where they have one.
         trajectories: (n, T, O, 2) float px, true motion in `futures`, frame by frame; None where it is not known.
+        moves_freely: (n,) bool, see `World.moves_freely`; None where it is not known.
     """
 
     contexts: Tensor
@@ -43,6 +44,7 @@ class ProbeClips:
     targets: dict[str, Tensor]
     units: dict[str, str] = field(default_factory=dict)
     trajectories: Tensor | None = None
+    moves_freely: Tensor | None = None
 
     def __post_init__(self) -> None:
         points, wanted = self.trajectories, tuple(self.futures.shape[:2])
@@ -79,6 +81,8 @@ class HeldOut:
         label_name: What `labels` says, for example "digit class".
         world: Name of the world, None for real video.
         branches_alike: Whether the m-th branch is the same change in every context, so that r of one can steer another.
+        moves_freely: (n,) bool, of which contexts nothing bounces in any future, see `World.moves_freely`; None where
+            it is not known.
         failures: Videos that could not be read.
         notes: What was left out and why, a sentence each.
     """
@@ -100,6 +104,7 @@ class HeldOut:
     label_name: str = ""
     world: str | None = None
     branches_alike: bool = True
+    moves_freely: Tensor | None = None
     failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -110,7 +115,7 @@ class HeldOut:
             if clips is not None and (clips.ndim != wanted_axes or clips.dtype != torch.uint8 or len(clips) != n):
                 axes = "(n, T, C, H, W)" if wanted_axes == 5 else "(n, M, T, C, H, W)"
                 raise ValueError(f"expected {name} {axes} uint8 with n = {n}, got {tuple(clips.shape)} {clips.dtype}.")
-        for name in ("names", "videos", "seconds", "branch_probabilities", "taken", "labels"):
+        for name in ("names", "videos", "seconds", "branch_probabilities", "taken", "labels", "moves_freely"):
             values = getattr(self, name)
             if values is not None and len(values) != n:
                 raise ValueError(f"expected {name} of {n} contexts, got {len(values)}.")

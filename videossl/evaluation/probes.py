@@ -13,7 +13,10 @@ from videossl.evaluation.space import embed_clips
 from videossl.probing import Bootstrap, Parts, Scores, linear_probe, scores, split_by_video
 
 FEWEST_CLIPS = 40
+FEWEST_IN_A_PART = 8
 LATENT_TARGETS = {"kick", "kick of each object"}  # what no context can know
+OF_CONTEXT, OF_LATENT = ("representation", "frame mean"), ("latent sample", "innovation")
+WHERE_FREE = " where nothing bounces"  # behind the name of a target
 
 
 def probe(features: Tensor, targets: Tensor, parts: Parts, bootstrap: Bootstrap) -> Scores:
@@ -85,7 +88,6 @@ def probes(
             f"probes: they need at least {FEWEST_CLIPS} clips of several held-out videos, "
             f"got {len(clips.videos)} of {len(torch.unique(clips.videos))}"
         ]
-    bootstrap = Bootstrap(clips.videos[parts.test], seed=seed)
     known = futures or {}
     features, kl_nats = probe_features(model, clips, seed=seed, futures=known.get("run"))
     beside: dict[str, Tensor] = {}
@@ -93,26 +95,39 @@ def probes(
         beside, _ = probe_features(untrained, clips, seed=seed, futures=known.get("random"))
     entries: list[dict[str, Any]] = []
     skipped = []
-    for target, values in clips.targets.items():
+    everywhere = torch.ones(len(clips.videos), dtype=torch.bool)
+    # The representation of the context is asked for the kick too: anything above zero would be a leak.
+    asked = [
+        (target, target, everywhere, ("representation", *OF_LATENT) if target in LATENT_TARGETS else OF_CONTEXT)
+        for target in clips.targets
+    ]
+    free = everywhere if clips.moves_freely is None else clips.moves_freely
+    if kl_nats is not None and not free.all() and parts.among(free).smallest >= FEWEST_IN_A_PART:
+        asked += [
+            (target + WHERE_FREE, target, free, OF_LATENT) for target in clips.targets if target in LATENT_TARGETS
+        ]
+    for name, target, kept, kinds in asked:
         if target in LATENT_TARGETS and kl_nats is None:
             skipped.append(f"probe of the {target} from the latent: this model has no latent")
-        is_latents = target in LATENT_TARGETS
-        # The representation of the context is asked for the kick too: anything above zero would be a leak.
-        kinds = ("representation", "latent sample", "innovation") if is_latents else ("representation", "frame mean")
+        split = parts.among(kept)
+        values, bootstrap = clips.targets[target][kept], Bootstrap(clips.videos[kept][split.test], seed=seed)
         for kind in kinds:
             if kind not in features:
                 continue
-            scored = probe(features[kind], values, parts, bootstrap)
+            scored = probe(features[kind][kept], values, split, bootstrap)
+            untrained_score = (
+                probe(beside[kind][kept], values, split, bootstrap).score.value if kind in beside else None
+            )
             entry = {
-                "target": target,
+                "target": name,
                 "features": kind,
                 "score": scored.metric,
                 **scored.score.json(),
-                "random_encoder": probe(beside[kind], values, parts, bootstrap).score.value if kind in beside else None,
+                "random_encoder": untrained_score,
                 "chance": scored.chance,
-                "num_test": len(parts.test),
+                "num_test": len(split.test),
             }
-            if kind in ("latent sample", "innovation"):
+            if kind in OF_LATENT:
                 entry |= {"kl_nats": kl_nats, "posterior_branch_accuracy": posterior_branch_accuracy}
             entries.append(entry)
     return entries, skipped

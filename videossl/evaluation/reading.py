@@ -19,7 +19,7 @@ from videossl.errors import UsageError
 from videossl.evaluation.films import MOST_FILMS, Film, paced_frames, shift_of
 from videossl.evaluation.held_out import MINIMUM_CONTEXTS, HeldOut, ProbeClips, check_enough
 from videossl.evaluation.places import Frames, Place, even_places
-from videossl.evaluation.world_clips import branching_plan, probe_clips, world_futures
+from videossl.evaluation.world_clips import branching_plan, moves_freely, probe_clips, world_futures
 from videossl.evaluation.world_paths import step_frames, world_paths
 from videossl.path_ends import rows_by_path_end
 from videossl.progress import progress
@@ -261,6 +261,7 @@ def _with_world_extras(
         label_name="class of the object" if single else "",
         world=type(world).__name__,
         branches_alike=world.branches_alike,
+        moves_freely=moves_freely(world, truth[rows]),
         probe=probe_clips(world, truth, plan, frame_size=frame_size, num_clips=num_probe_clips, seed=seed),
     )
 

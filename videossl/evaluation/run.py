@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from videossl.errors import UsageError
 from videossl.evaluation.candidate_nll import entropy
 from videossl.evaluation.comparisons import comparisons
@@ -107,7 +109,7 @@ def evaluate(
             futures=probe_futures,
             posterior_branch_accuracy=posterior_branch_accuracy,
         )
-    steered, unsteered = _steering(model, held_out, scorer, samples, seed=seed)
+    steered, unsteered = _steering(model, held_out, scorer, samples, scored, seed=seed)
     help_of = metric_help(
         held_out,
         num_scored=len(scored),
@@ -186,7 +188,7 @@ def evaluate(
 
 
 def _steering(
-    model: FutureModel, held_out: HeldOut, scorer: FutureScorer, samples: Prediction, *, seed: int
+    model: FutureModel, held_out: HeldOut, scorer: FutureScorer, samples: Prediction, scored: Tensor, *, seed: int
 ) -> tuple[dict[str, Any] | None, list[str]]:
     """The entry `steering`, or None and why there is none."""
     if not held_out.has_branches or scorer.probabilities is None:
@@ -194,7 +196,8 @@ def _steering(
     if not held_out.branches_alike:
         return None, ["steering: a future of that number is not the same change in every context of this world"]
     space = scorer.spaces[samples.space]
-    found = steering(model, space, scorer.probabilities, scorer.bootstrap, samples.many, seed=seed)
+    free = None if held_out.moves_freely is None else held_out.moves_freely[scored]
+    found = steering(model, space, scorer.probabilities, scorer.bootstrap, samples.many, seed=seed, moves_freely=free)
     if found is None and model.latent is not None:
         return None, ["steering: the model takes no r from outside, or too few contexts can have every future"]
     return found, []

@@ -1,5 +1,6 @@
 """Steering: does r inferred in one video do the same to another context?"""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -39,7 +40,14 @@ def steered_futures(model: SteerableModel, givers: Tensor, given: Tensor, takers
 
 
 def steering(
-    model: FutureModel, space: Space, probabilities: Tensor, bootstrap: Bootstrap, samples: Tensor, *, seed: int
+    model: FutureModel,
+    space: Space,
+    probabilities: Tensor,
+    bootstrap: Bootstrap,
+    samples: Tensor,
+    *,
+    seed: int,
+    moves_freely: Tensor | None = None,
 ) -> dict[str, Any] | None:
     """The entry `steering` of `metrics.json`.
 
@@ -53,21 +61,43 @@ def steering(
         bootstrap: Of the same contexts.
         samples: (n, K, D) of the prior.
         seed: Of who steers whom.
+        moves_freely: (n,) bool, where nothing bounces, see `World.moves_freely`; None: not known.
 
     Returns:
         `rate`; `own`, the oracle: r inferred in the steered context itself; `unsteered`, the control: how often a
         sample of the prior takes a branch drawn at random from the truth; each a value with its interval. `chance`:
-        of landing anywhere alike; `num_contexts` in which all branches can happen: only these give and take. None for a
-        model that cannot be steered, or with too few such contexts.
+        of landing anywhere alike; `num_contexts` in which all branches can happen: only these give and take. `free`:
+        the same where only contexts in which nothing bounces give and take; None if all are such, or too few, or if it
+        is not known. None in all for a model that cannot be steered, or with too few such contexts.
     """
     if space.branches is None or model.latent is None or not isinstance(model, SteerableModel):
         return None
-    free = (probabilities > 0).all(dim=1)
-    if int(free.sum()) < FEWEST_CONTEXTS:
+    possible = (probabilities > 0).all(dim=1)
+    among = partial(_among, model, space, probabilities, bootstrap, samples, seed=seed)
+    found = among(possible)
+    if found is None:
         return None
-    space, weights, samples = space[free.nonzero().flatten()], probabilities[free], samples[free]
+    has_others = moves_freely is not None and not bool(moves_freely[possible].all())
+    return found | {"free": among(possible & moves_freely) if has_others and moves_freely is not None else None}
+
+
+def _among(
+    model: SteerableModel,
+    space: Space,
+    probabilities: Tensor,
+    bootstrap: Bootstrap,
+    samples: Tensor,
+    chosen: Tensor,
+    *,
+    seed: int,
+) -> dict[str, Any] | None:
+    """The entry of the contexts that are chosen, (n,) bool; None: too few."""
+    if int(chosen.sum()) < FEWEST_CONTEXTS:
+        return None
+    rows = chosen.nonzero().flatten()
+    space, weights, samples = space[rows], probabilities[rows], samples[rows]
     branches, decoys = space.branches, space.decoys
-    assert branches is not None  # as above
+    assert branches is not None  # `steering` has looked
     n, num_branches = branches.shape[:2]
     # A shift along a random circle of all contexts: each gives once and takes once, none takes from itself.
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
@@ -93,8 +123,8 @@ def steering(
     }
     found: dict[str, Any] = {}
     for name, value in values.items():
-        everywhere = torch.zeros(len(free))
-        everywhere[free] = value.float()
-        found[name] = bootstrap.ratio(everywhere, free.float()).json()
+        everywhere = torch.zeros(len(chosen))
+        everywhere[chosen] = value.float()
+        found[name] = bootstrap.ratio(everywhere, chosen.float()).json()
     num_candidates = num_branches + (0 if decoys is None else decoys.shape[1])
     return found | {"chance": 1 / num_candidates, "num_contexts": n}

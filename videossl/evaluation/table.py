@@ -121,7 +121,9 @@ def _latent(metrics: dict[str, Any]) -> list[str]:
         parts.append(f"told a future, {_number(health['posterior_branch_accuracy'])} of the samples land on that one")
     if steering is not None:
         rate, own, blind = (_cell(steering[name]) for name in ("rate", "own", "unsteered"))
-        parts.append(f"r of another video takes its branch in {rate} (r of its own {own}, of nobody {blind})")
+        free = steering.get("free")
+        where = "" if free is None else f"; where nothing bounces {_cell(free['rate'])}"
+        parts.append(f"r of another video takes its branch in {rate} (r of its own {own}, of nobody {blind}{where})")
     lines = ["; ".join(parts) + "."]
     own = next(row["metrics"].get("nll_own") for row in metrics["rows"] if row["kind"] == "model")
     if own is not None:

@@ -121,4 +121,11 @@ def probe_clips(
             for name, values in clip_targets(fresh, int(plan.frames[0].max())).items()
         },
         trajectories=torch.from_numpy(fresh.positions[:, np.asarray(plan.frames[1])]).float(),
+        moves_freely=moves_freely(world, fresh),
     )
+
+
+def moves_freely(world: World, truth: Truth) -> Tensor | None:
+    """`World.moves_freely` as a tensor."""
+    free = world.moves_freely(truth)
+    return None if free is None else torch.from_numpy(free)

@@ -71,6 +71,9 @@ def steering(found: dict[str, Any]) -> Steering | None:
         ("unsteered", "r drawn from the prior (control)"),
     )
     rows = [(title, *_cell(entry[key])) for key, title in parts]
+    free = entry.get("free")
+    if free:
+        rows.insert(1, (f"… where nothing bounces, in {free['num_contexts']} contexts", *_cell(free["rate"])))
     return Steering(
         [*rows, ("landing anywhere alike (chance)", score(entry["chance"]), "")], int(entry["num_contexts"])
     )

@@ -14,7 +14,7 @@ from typing import ClassVar, NamedTuple
 from torch import Tensor
 
 from videossl.errors import UsageError
-from videossl.worlds.truth import Truth
+from videossl.worlds.truth import Bools, Truth
 
 
 class WorldSample(NamedTuple):
@@ -93,6 +93,14 @@ class World(ABC):
     @abstractmethod
     def init_args(self) -> dict[str, object]:
         """The constructor's arguments as plain values, enough to make this world again."""
+
+    def moves_freely(self, truth: Truth) -> Bools | None:  # noqa: ARG002 - of worlds that know
+        """Of which videos nothing bounces or collides, in the context and in any of its futures: (n,) bool.
+
+        There a branch is the same change of what is seen, in every context; a bounce makes another of it. None: not
+        known in this world.
+        """
+        return None
 
     def sample(self, num_videos: int, seed: int) -> WorldSample:
         """Draw `num_videos` videos.

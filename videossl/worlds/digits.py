@@ -17,7 +17,7 @@ from videossl.worlds.draws import BRANCH_DRAWS, own_uniforms
 from videossl.worlds.kicks import Kicked, gaussian, infeasible, kick_table, polar, ring
 from videossl.worlds.motion import Path2D, bouncing, reach, straight
 from videossl.worlds.sprites import draw_sprites
-from videossl.worlds.truth import Floats, Truth
+from videossl.worlds.truth import Bools, Floats, Truth
 
 UNIFORMS_PER_DIGIT = 7  # picture, x, y, direction, speed, and two for a Gaussian kick
 GAUSSIAN_DECOY_STDS = 4.0  # a kick as long as this is 3,000 times less dense than none
@@ -181,6 +181,19 @@ class Digits(World):
         """Futures that the same contexts cannot have: see the class for which."""
         kicks = repeat(self._decoy_kicks(), "j o xy -> n j o xy", n=len(truth))
         return Decoys(*self._futures(truth, kicks, self.future_frames(horizon_frames)))
+
+    def moves_freely(self, truth: Truth) -> Bools:  # noqa: D102
+        self._check_truth(truth)
+        if not self.bounce:
+            return np.ones(len(truth), np.bool_)
+        last = self.branch_frame - 1
+        # A bounce turns the velocity round; after the kick motion is straight, so that its end is its extreme.
+        is_steady = (truth.velocities[:, : last + 1] == truth.velocities[:, :1]).all(axis=(1, 2, 3))
+        kicks = self.kicks[None] if self.kick == "branches" else truth.kick[:, None]  # (n or 1, m, O, 2)
+        way = (truth.velocities[:, last, None] + kicks) * self.future_frames(None)
+        ends, margin = truth.positions[:, last, None] + way, self.digit_size / 2
+        stays = ((ends >= margin) & (ends <= self.canvas - margin)).all(axis=(1, 2, 3))
+        return is_steady & stays
 
     def _kicks(self) -> Floats:
         """(M, O, 2) px/frame: the branches; with Gaussian kicks all digits in one of M directions, for the decoys."""

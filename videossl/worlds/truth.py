@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the import costs half a second, and drawing a world needs n
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
