@@ -465,11 +465,11 @@ def table(name: str, work: Path) -> str:
     of_rows = {row: found for row in ROWS if (found := scores(name, row, work))}
     if not of_rows:
         return ""
-    # What most rows lack says nothing of this world, or was not measured yet when they were scored.
+    every = [found for of_seeds in of_rows.values() for found in of_seeds]
+    # Scores from before there was a column are many; one row alone does not make it worth while.
+    least = {key: sum("kl_nats" in found for found in every) / 2 if key.endswith("_free") else 1 for key in COLUMNS}
     columns = {
-        key: column
-        for key, column in COLUMNS.items()
-        if 2 * sum(key in of_seeds[0] for of_seeds in of_rows.values()) >= len(of_rows)
+        key: column for key, column in COLUMNS.items() if sum(key in found for found in every) >= max(1, least[key])
     }
     lines = []
     for row, of_seeds in of_rows.items():

@@ -218,6 +218,20 @@ def test_shorter_views_meet_at_the_branching(digits):
     assert torch.equal(held_out.branches[torch.arange(10), held_out.taken], held_out.futures)
 
 
+def test_where_nothing_bounces_is_known_of_each_context_as_far_as_its_future_shows(digits):
+    world, truth = digits
+    planner = ClipPlanner(num_frames=2)
+    held_out = read_held_out(world_videos(), planner, WorldReader, frame_size=32, world=digits, num_probe_clips=200)
+    free = world.moves_freely(truth[held_out.videos.numpy()], 2)
+    np.testing.assert_array_equal(held_out.moves_freely, free)
+    assert 0 < free.sum() < len(free)
+    # Of the probe too: there the digit is as far from the edges in the end as the kicks of two frames can take it.
+    assert 0 < held_out.probe.moves_freely.sum() < 200
+    margin = world.digit_size / 2
+    ends = held_out.probe.trajectories[held_out.probe.moves_freely]
+    assert ((ends > margin) & (ends < world.canvas - margin)).all()
+
+
 def test_trajectories_are_those_of_the_frames_that_the_future_shows(digits):
     world, truth = digits
     planner = ClipPlanner(num_frames=2, frame_stride=2)  # the future is frames 4 and 6

@@ -150,15 +150,18 @@ def test_digits_move_freely_where_every_future_is_the_one_of_an_empty_plane(num_
     np.testing.assert_array_equal(free, in_context & in_futures)
 
 
-def test_of_gaussian_kicks_the_one_that_came_decides_and_without_bounces_all_move_freely():
-    world = Digits(kick="gaussian")
-    truth = world.truth(300, seed=5)
-    turned = (np.sign(truth.velocities[:, 4]) != np.sign(truth.velocities[:, 7])).any(axis=(1, 2))
-    free = world.moves_freely(truth)
-    assert free.any()
-    assert not (free & turned).any()
-    still = Digits(bounce=False)
+def test_what_happens_beyond_the_horizon_does_not_count():
+    short, long = Digits(), Digits(num_frames=14)
+    of_short, of_long = (world.moves_freely(world.truth(300, seed=4), 4) for world in (short, long))
+    assert of_short.any()
+    np.testing.assert_array_equal(of_short, of_long)
+    assert long.moves_freely(long.truth(300, seed=4)).sum() < of_long.sum()
+
+
+def test_without_bounces_all_move_freely_and_where_any_kick_may_come_nobody_can_say():
+    still, gaussian = Digits(bounce=False), Digits(kick="gaussian")
     assert still.moves_freely(still.truth(9, seed=0)).all()
+    assert gaussian.moves_freely(gaussian.truth(9, seed=0)) is None
 
 
 def test_decoys_are_futures_that_no_branch_is():

@@ -15,6 +15,8 @@ PROBES = {
     "kick_r2_innovation": ("kick", "innovation"),
     "kick_r2_sampled_free": (f"kick{WHERE_FREE}", "latent sample"),
     "kick_r2_innovation_free": (f"kick{WHERE_FREE}", "innovation"),
+    "kick_each_r2_sampled_free": (f"kick of each object{WHERE_FREE}", "latent sample"),
+    "kick_each_r2_innovation_free": (f"kick of each object{WHERE_FREE}", "innovation"),
     "kick_each_r2_sampled": ("kick of each object", "latent sample"),
     "kick_each_r2_innovation": ("kick of each object", "innovation"),
     "velocity_r2": ("velocity", "representation"),
@@ -75,8 +77,8 @@ def headlines(metrics: dict[str, Any]) -> dict[str, float]:
         `kick_r2_sampled` and `kick_r2_innovation` from r, `velocity_r2` and `position_r2` from the representation,
         `..._each_...` for each of several objects; `identity_accuracy` (mean over objects). `steering_rate`,
         `steering_own` (oracle), `steering_unsteered` (control). Where things bounce, and of contexts in which nothing
-        does: `kick_r2_sampled_free`, `kick_r2_innovation_free` and `steering_rate_free`. Of whole futures of several
-        steps, in worlds whose videos are long enough: `coverage_2_steps` and so on, for the same four sources.
+        does: the same four of the kick and three of steering as `..._free`. Of whole futures of several steps, in
+        worlds whose videos are long enough: `coverage_2_steps` and so on, for the same four sources.
     """
     rows = {row["key"]: row["metrics"] for row in metrics["rows"]}
     found: dict[str, float] = {}
@@ -114,8 +116,7 @@ def headlines(metrics: dict[str, Any]) -> dict[str, float]:
             for name, interval in rows.get(key, {}).items():
                 found[f"{name}_{horizon['steps']}_steps{suffix}"] = interval["value"]
     if metrics["steering"] is not None:
-        found |= {f"steering_{name}": metrics["steering"][name]["value"] for name in ("rate", "own", "unsteered")}
-        free = metrics["steering"].get("free")
-        if free is not None:
-            found["steering_rate_free"] = free["rate"]["value"]
+        for entry, suffix in ((metrics["steering"], ""), (metrics["steering"].get("free"), "_free")):
+            if entry is not None:
+                found |= {f"steering_{name}{suffix}": entry[name]["value"] for name in ("rate", "own", "unsteered")}
     return found

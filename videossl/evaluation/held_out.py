@@ -24,6 +24,12 @@ def check_enough(num_contexts: int, num_videos: int) -> None:
         )
 
 
+def _check_mask(moves_freely: Tensor | None, n: int) -> None:
+    if moves_freely is not None and (moves_freely.shape != (n,) or moves_freely.dtype != torch.bool):
+        got = f"{tuple(moves_freely.shape)} {moves_freely.dtype}"
+        raise ValueError(f"expected moves_freely (n,) bool with n = {n}, got {got}.")
+
+
 @dataclass(frozen=True)
 class ProbeClips:
     """Clips whose truth is known, for linear probes and for learning to read motion.
@@ -47,6 +53,7 @@ class ProbeClips:
     moves_freely: Tensor | None = None
 
     def __post_init__(self) -> None:
+        _check_mask(self.moves_freely, len(self.contexts))
         points, wanted = self.trajectories, tuple(self.futures.shape[:2])
         if points is None:
             return
@@ -110,12 +117,13 @@ class HeldOut:
 
     def __post_init__(self) -> None:
         n = len(self.contexts)
+        _check_mask(self.moves_freely, n)
         for name, wanted_axes in (("contexts", 5), ("futures", 5), ("branches", 6), ("decoys", 6)):
             clips = getattr(self, name)
             if clips is not None and (clips.ndim != wanted_axes or clips.dtype != torch.uint8 or len(clips) != n):
                 axes = "(n, T, C, H, W)" if wanted_axes == 5 else "(n, M, T, C, H, W)"
                 raise ValueError(f"expected {name} {axes} uint8 with n = {n}, got {tuple(clips.shape)} {clips.dtype}.")
-        for name in ("names", "videos", "seconds", "branch_probabilities", "taken", "labels", "moves_freely"):
+        for name in ("names", "videos", "seconds", "branch_probabilities", "taken", "labels"):
             values = getattr(self, name)
             if values is not None and len(values) != n:
                 raise ValueError(f"expected {name} of {n} contexts, got {len(values)}.")

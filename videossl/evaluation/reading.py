@@ -261,7 +261,7 @@ def _with_world_extras(
         label_name="class of the object" if single else "",
         world=type(world).__name__,
         branches_alike=world.branches_alike,
-        moves_freely=moves_freely(world, truth[rows]),
+        moves_freely=moves_freely(world, truth[rows], plan.frames[1]),
         probe=probe_clips(world, truth, plan, frame_size=frame_size, num_clips=num_probe_clips, seed=seed),
     )
 

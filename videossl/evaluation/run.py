@@ -200,6 +200,8 @@ def _steering(
     found = steering(model, space, scorer.probabilities, scorer.bootstrap, samples.many, seed=seed, moves_freely=free)
     if found is None and model.latent is not None:
         return None, ["steering: the model takes no r from outside, or too few contexts can have every future"]
+    if found is not None and found["free"] is None and free is not None and not free.all():
+        return found, ["steering where nothing bounces: too few such contexts can have every future"]
     return found, []
 
 

@@ -77,8 +77,10 @@ def steering(
     found = among(possible)
     if found is None:
         return None
-    has_others = moves_freely is not None and not bool(moves_freely[possible].all())
-    return found | {"free": among(possible & moves_freely) if has_others and moves_freely is not None else None}
+    free = None
+    if moves_freely is not None and not moves_freely[possible].all():
+        free = among(possible & moves_freely)
+    return found | {"free": free}
 
 
 def _among(

@@ -122,8 +122,11 @@ def _latent(metrics: dict[str, Any]) -> list[str]:
     if steering is not None:
         rate, own, blind = (_cell(steering[name]) for name in ("rate", "own", "unsteered"))
         free = steering.get("free")
-        where = "" if free is None else f"; where nothing bounces {_cell(free['rate'])}"
-        parts.append(f"r of another video takes its branch in {rate} (r of its own {own}, of nobody {blind}{where})")
+        where = ""
+        if free is not None:
+            rate_free, blind_free = (_cell(free[name]) for name in ("rate", "unsteered"))
+            where = f"; where nothing bounces in {rate_free} (of nobody {blind_free})"
+        parts.append(f"r of another video takes its branch in {rate} (r of its own {own}, of nobody {blind}){where}")
     lines = ["; ".join(parts) + "."]
     own = next(row["metrics"].get("nll_own") for row in metrics["rows"] if row["kind"] == "model")
     if own is not None:

@@ -121,11 +121,11 @@ def probe_clips(
             for name, values in clip_targets(fresh, int(plan.frames[0].max())).items()
         },
         trajectories=torch.from_numpy(fresh.positions[:, np.asarray(plan.frames[1])]).float(),
-        moves_freely=moves_freely(world, fresh),
+        moves_freely=moves_freely(world, fresh, plan.frames[1]),
     )
 
 
-def moves_freely(world: World, truth: Truth) -> Tensor | None:
-    """`World.moves_freely` as a tensor."""
-    free = world.moves_freely(truth)
+def moves_freely(world: World, truth: Truth, future_frames: NDArray[np.int64]) -> Tensor | None:
+    """`World.moves_freely` to the last of these frames of the whole video, as a tensor."""
+    free = world.moves_freely(truth, int(np.max(future_frames)) - world.branch_frame + 1)
     return None if free is None else torch.from_numpy(free)

@@ -73,7 +73,8 @@ def steering(found: dict[str, Any]) -> Steering | None:
     rows = [(title, *_cell(entry[key])) for key, title in parts]
     free = entry.get("free")
     if free:
-        rows.insert(1, (f"… where nothing bounces, in {free['num_contexts']} contexts", *_cell(free["rate"])))
+        where = f"where nothing bounces, in {free['num_contexts']} contexts"
+        rows += [(f"{title}, {where}", *_cell(free[key])) for key, title in (parts[0], parts[2])]
     return Steering(
         [*rows, ("landing anywhere alike (chance)", score(entry["chance"]), "")], int(entry["num_contexts"])
     )

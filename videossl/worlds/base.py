@@ -94,11 +94,15 @@ class World(ABC):
     def init_args(self) -> dict[str, object]:
         """The constructor's arguments as plain values, enough to make this world again."""
 
-    def moves_freely(self, truth: Truth) -> Bools | None:  # noqa: ARG002 - of worlds that know
-        """Of which videos nothing bounces or collides, in the context and in any of its futures: (n,) bool.
+    def moves_freely(
+        self,
+        truth: Truth,  # noqa: ARG002 - of worlds that know
+        horizon_frames: int | None = None,  # noqa: ARG002
+    ) -> Bools | None:
+        """In which videos nothing bounces, in the context and in all of its futures to this horizon: (n,) bool.
 
         There a branch is the same change of what is seen, in every context; a bounce makes another of it. None: not
-        known in this world.
+        known in this world. Arguments as of `branches`.
         """
         return None
 

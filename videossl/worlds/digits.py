@@ -182,15 +182,18 @@ class Digits(World):
         kicks = repeat(self._decoy_kicks(), "j o xy -> n j o xy", n=len(truth))
         return Decoys(*self._futures(truth, kicks, self.future_frames(horizon_frames)))
 
-    def moves_freely(self, truth: Truth) -> Bools:  # noqa: D102
+    def moves_freely(self, truth: Truth, horizon_frames: int | None = None) -> Bools | None:
+        """In which videos nothing bounces whatever the kick, (n,) bool; None of Gaussian kicks, which can be any."""
         self._check_truth(truth)
+        num_steps = self.future_frames(horizon_frames)
         if not self.bounce:
             return np.ones(len(truth), np.bool_)
+        if self.kick == "gaussian":
+            return None
         last = self.branch_frame - 1
         # A bounce turns the velocity round; after the kick motion is straight, so that its end is its extreme.
         is_steady = (truth.velocities[:, : last + 1] == truth.velocities[:, :1]).all(axis=(1, 2, 3))
-        kicks = self.kicks[None] if self.kick == "branches" else truth.kick[:, None]  # (n or 1, m, O, 2)
-        way = (truth.velocities[:, last, None] + kicks) * self.future_frames(None)
+        way = (truth.velocities[:, last, None] + self.kicks) * num_steps  # (n, M, O, 2)
         ends, margin = truth.positions[:, last, None] + way, self.digit_size / 2
         stays = ((ends >= margin) & (ends <= self.canvas - margin)).all(axis=(1, 2, 3))
         return is_steady & stays
