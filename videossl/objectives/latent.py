@@ -3,7 +3,7 @@
 Shapes: P ordered pairs of the view graph, A views that are an anchor of some pair, B videos, D embedding, R latent.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, TypeGuard, cast
 
 import torch
 from torch import Tensor
@@ -17,9 +17,6 @@ from videossl.transition.distributions import expected_open_gates, gate_sample, 
 from videossl.transition.precision import at_least_float32
 from videossl.transition.protocols import Distribution, Gaussian, SparseLatent, VariationalLatent
 from videossl.transition.sparse import VALUE_WIDTH
-
-if TYPE_CHECKING:
-    from typing_extensions import TypeIs  # of typing itself since Python 3.13
 
 
 class Inferred(NamedTuple):
@@ -101,7 +98,7 @@ def _draw(posterior: Gaussian | Distribution, noise: Tensor | None, generator: t
             f"expected no noise for a posterior that is no Gaussian, got it for a {type(posterior).__name__}. "
             "Give a generator."
         )
-    return posterior.sample(generator)
+    return cast("Distribution", posterior).sample(generator)
 
 
 def _gaussian_draw(posterior: Gaussian, noise: Tensor | None, generator: torch.Generator | None) -> Tensor:
@@ -109,21 +106,17 @@ def _gaussian_draw(posterior: Gaussian, noise: Tensor | None, generator: torch.G
     return gaussian_sample(posterior.mean, posterior.log_variance, noise=noise, generator=generator)
 
 
-def _is_gaussian(distribution: Gaussian | Distribution) -> "TypeIs[Gaussian]":
+def _is_gaussian(distribution: Gaussian | Distribution) -> TypeGuard[Gaussian]:
     # Not isinstance, which reads all properties of a protocol before Python 3.12: the moments of a flow are a hundred
     # draws of it.
     return hasattr(distribution, "log_variance")
 
 
-def _has_density(distribution: Gaussian | Distribution) -> "TypeIs[Distribution]":
-    return hasattr(distribution, "log_prob")
-
-
 def _distribution(distribution: Gaussian | Distribution) -> Distribution:
     """The same with a density, where other people's Gaussian has only its two parameters."""
-    if _has_density(distribution):
-        return distribution
-    return DiagonalGaussian(distribution.mean, distribution.log_variance)
+    if not hasattr(distribution, "log_prob") and _is_gaussian(distribution):
+        return DiagonalGaussian(distribution.mean, distribution.log_variance)
+    return cast("Distribution", distribution)
 
 
 def infer_sparse(
