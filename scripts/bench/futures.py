@@ -36,11 +36,8 @@ CONFIGS = ROOT / "configs" / "pretrain"
 NUM_VIDEOS, NUM_CONTEXTS, NUM_SAMPLES = 20_000, 256, 32
 
 ABLATED = ("one-8-bounce", "sweeps", "one-8")  # worlds in which single settings are changed
-LARGER = (
-    "one-8-bounce-large",
-    "two-16-large",
-    "one-8-large",
-)  # where there are more videos for what is fitted afterwards
+# Where there are more videos for what is fitted afterwards.
+LARGER = ("one-8-bounce-large", "two-16-large", "one-8-large")
 COMPARED = (*ABLATED, "one-8-unequal", "two-16", "adassl-paper", "maze-steps-4")  # in which methods are
 
 Changes = dict[str, str | None]  # dotted config keys -> values; None takes away what another says of the key
@@ -466,10 +463,13 @@ def table(name: str, work: Path) -> str:
     if not of_rows:
         return ""
     every = [found for of_seeds in of_rows.values() for found in of_seeds]
-    # Scores from before there was a column are many; one row alone does not make it worth while.
-    least = {key: sum("kl_nats" in found for found in every) / 2 if key.endswith("_free") else 1 for key in COLUMNS}
+    counts = {key: sum(key in found for found in every) for key in COLUMNS}
+    # What no row has says nothing of this world. Figures of free motion came later than most scores: half of the rows
+    # with an r must have them.
     columns = {
-        key: column for key, column in COLUMNS.items() if sum(key in found for found in every) >= max(1, least[key])
+        key: column
+        for key, column in COLUMNS.items()
+        if counts[key] > 0 and (not key.endswith("_free") or 2 * counts[key] >= counts["kl_nats"])
     }
     lines = []
     for row, of_seeds in of_rows.items():

@@ -155,8 +155,19 @@ def test_contexts_that_move_freely_steer_each_other_alone():
     assert found["rate"]["value"] < 0.8
     assert found["free"]["rate"]["value"] == pytest.approx(1)
     assert found["free"]["num_contexts"] == free.sum() < found["num_contexts"]
-    for nothing_to_say in (None, torch.ones_like(free), torch.zeros_like(free)):
-        assert steering(*given, seed=0, moves_freely=nothing_to_say)["free"] is None
+    for nothing_to_say, num_free in ((None, None), (torch.ones_like(free), len(free)), (torch.zeros_like(free), 0)):
+        nothing = steering(*given, seed=0, moves_freely=nothing_to_say)
+        assert (nothing["free"], nothing["num_free"]) == (None, num_free)
+
+
+def test_where_only_contexts_bounce_that_cannot_have_every_future_there_is_nothing_to_say():
+    held_out = little_world()
+    probabilities = held_out.branch_probabilities.clone()
+    probabilities[::2] = torch.eye(M)[0]
+    held_out = replace(held_out, branch_probabilities=probabilities, moves_freely=torch.arange(len(held_out)) % 2 == 1)
+    metrics = evaluate(SteerableModel(), None, held_out, num_samples=4, seed=0, untrained=False)
+    assert metrics["steering"]["num_free"] == metrics["steering"]["num_contexts"] > 0
+    assert not any("where nothing bounces" in reason for reason in metrics["skipped"])
 
 
 def test_too_few_that_move_freely_are_said_and_a_mask_of_numbers_is_refused():

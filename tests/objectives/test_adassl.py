@@ -460,7 +460,7 @@ def test_active_units_counts_the_coordinates_that_tell_something() -> None:
 
 
 def test_a_step_does_not_ask_a_flow_for_its_moments(monkeypatch: pytest.MonkeyPatch) -> None:
-    # They are a hundred draws of it, with their gradients: thirty times the step.
+    # They are a hundred draws of it, with their gradients: many times the step.
     def moment(distribution: Transported) -> Tensor:
         raise AssertionError("asked for")
 

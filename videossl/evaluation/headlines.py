@@ -3,7 +3,7 @@
 from typing import Any
 
 from videossl.evaluation.held_out import HeldOut
-from videossl.evaluation.probes import WHERE_FREE
+from videossl.evaluation.probes import LATENT_TARGETS, WHERE_FREE
 from videossl.evaluation.protocol import FutureModel
 from videossl.evaluation.run import evaluate
 
@@ -13,15 +13,16 @@ INTERVALS = ("coverage", "precision", "calibration", "calibration_pooled", "nll"
 PROBES = {
     "kick_r2_sampled": ("kick", "latent sample"),
     "kick_r2_innovation": ("kick", "innovation"),
-    "kick_r2_sampled_free": (f"kick{WHERE_FREE}", "latent sample"),
-    "kick_r2_innovation_free": (f"kick{WHERE_FREE}", "innovation"),
-    "kick_each_r2_sampled_free": (f"kick of each object{WHERE_FREE}", "latent sample"),
-    "kick_each_r2_innovation_free": (f"kick of each object{WHERE_FREE}", "innovation"),
     "kick_each_r2_sampled": ("kick of each object", "latent sample"),
     "kick_each_r2_innovation": ("kick of each object", "innovation"),
     "velocity_r2": ("velocity", "representation"),
     "velocity_each_r2": ("velocity of each object", "representation"),
     "position_r2": ("position", "representation"),
+}
+PROBES |= {
+    f"{name}_free": (target + WHERE_FREE, features)
+    for name, (target, features) in PROBES.items()
+    if target in LATENT_TARGETS
 }
 
 

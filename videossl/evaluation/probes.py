@@ -103,12 +103,11 @@ def probes(
     ]
     free = everywhere if clips.moves_freely is None else clips.moves_freely
     of_latent = [target for target in clips.targets if target in LATENT_TARGETS and kl_nats is not None]
-    if free.all() or not of_latent:
-        pass
-    elif parts.among(free).smallest >= FEWEST_IN_A_PART:
-        asked += [(target + WHERE_FREE, target, free, OF_LATENT) for target in of_latent]
-    else:
-        skipped.append(f"probes{WHERE_FREE}: there are {int(free.sum())} such clips, which are too few")
+    if of_latent and not free.all():
+        if parts.among(free).smallest >= FEWEST_IN_A_PART:
+            asked += [(target + WHERE_FREE, target, free, OF_LATENT) for target in of_latent]
+        else:
+            skipped.append(f"probes{WHERE_FREE}: there are {int(free.sum())} such clips, which are too few")
     for name, target, kept, kinds in asked:
         if target in LATENT_TARGETS and kl_nats is None:
             skipped.append(f"probe of the {target} from the latent: this model has no latent")

@@ -17,7 +17,7 @@ from videossl.evaluation.health import health
 from videossl.evaluation.held_out import HeldOut
 from videossl.evaluation.metric_help import metric_help
 from videossl.evaluation.predictors import Prediction, Predictors
-from videossl.evaluation.probes import probes
+from videossl.evaluation.probes import WHERE_FREE, probes
 from videossl.evaluation.protocol import FutureModel
 from videossl.evaluation.readout import motion_readouts, why_no_readout
 from videossl.evaluation.rollouts import horizons
@@ -200,8 +200,8 @@ def _steering(
     found = steering(model, space, scorer.probabilities, scorer.bootstrap, samples.many, seed=seed, moves_freely=free)
     if found is None and model.latent is not None:
         return None, ["steering: the model takes no r from outside, or too few contexts can have every future"]
-    if found is not None and found["free"] is None and free is not None and not free.all():
-        return found, ["steering where nothing bounces: too few such contexts can have every future"]
+    if found is not None and found["free"] is None and found["num_free"] not in (None, found["num_contexts"]):
+        return found, [f"steering{WHERE_FREE}: {found['num_free']} such contexts can have every future: too few"]
     return found, []
 
 

@@ -66,9 +66,10 @@ def steering(
     Returns:
         `rate`; `own`, the oracle: r inferred in the steered context itself; `unsteered`, the control: how often a
         sample of the prior takes a branch drawn at random from the truth; each a value with its interval. `chance`:
-        of landing anywhere alike; `num_contexts` in which all branches can happen: only these give and take. `free`:
-        the same where only contexts in which nothing bounces give and take; None if all are such, or too few, or if it
-        is not known. None in all for a model that cannot be steered, or with too few such contexts.
+        of landing anywhere alike; `num_contexts` in which all branches can happen: only these give and take.
+        `num_free`: in how many of them nothing bounces, None if it is not known; `free`: the same figures where only
+        those give and take, None if they are all, or too few, or not known. None in all for a model that cannot be
+        steered, or with too few such contexts.
     """
     if space.branches is None or model.latent is None or not isinstance(model, SteerableModel):
         return None
@@ -77,10 +78,11 @@ def steering(
     found = among(possible)
     if found is None:
         return None
-    free = None
-    if moves_freely is not None and not moves_freely[possible].all():
-        free = among(possible & moves_freely)
-    return found | {"free": free}
+    if moves_freely is None:
+        return found | {"num_free": None, "free": None}
+    free = possible & moves_freely
+    are_all = torch.equal(free, possible)
+    return found | {"num_free": int(free.sum()), "free": None if are_all else among(free)}
 
 
 def _among(

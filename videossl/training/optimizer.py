@@ -23,8 +23,8 @@ def adamw(module: nn.Module, *, learning_rate: float, weight_decay: float, fused
         module: What is trained.
         learning_rate: Of the first step, before any schedule.
         weight_decay: Of matrices.
-        fused: One kernel for all parameters: a third of the time of a step on a CPU, which tells where networks are
-            small. Not under Lightning, which cannot clip gradients of it where they are scaled ("16-mixed").
+        fused: One kernel for all parameters: less time a step, which tells where networks are small. Not under
+            Lightning, which cannot clip gradients of it where they are scaled ("16-mixed").
     """
     return AdamW(parameter_groups(module, weight_decay), lr=learning_rate, betas=(0.9, 0.95), fused=fused)
 
