@@ -353,6 +353,7 @@ COLUMNS = {  # name in `headlines` -> head, and another that stands behind it
     "kl_nats": ("KL", None),
     "kick_r2_sampled": ("kick R² of r / of the innovation", "kick_r2_innovation"),
     "kick_r2_sampled_free": ("kick R² of r where nothing bounces", None),
+    "kick_r2_pair": ("kick R² of both clips", None),
     "velocity_r2": ("velocity R²", None),
     "identity_accuracy": ("identity", None),
     "steering_rate": ("steering", None),

@@ -10,7 +10,7 @@ import torch
 from fake_models import STEPS, KnowingModel, M, little_world, real_video, twin, unit
 
 from videossl.errors import UsageError
-from videossl.evaluation import evaluate, oracles, table
+from videossl.evaluation import evaluate, headlines, oracles, table
 from videossl.evaluation.predictors import NUM_DRAWS
 from videossl.types import Failure
 
@@ -127,6 +127,18 @@ def test_the_kick_is_read_from_the_latent_and_not_from_the_context(metrics):
     assert found["kick", "representation"]["value"] < 0.1
     assert found["position", "representation"]["value"] > 0.9
     assert "kl_nats" in found["kick", "latent sample"]
+
+
+def test_the_kick_is_read_from_both_clips_of_a_model_without_a_latent_too():
+    model = KnowingModel()
+    model.latent = None
+    metrics = evaluate(model, None, little_world(), num_samples=4, seed=0)
+    found = {(entry["target"], entry["features"]): entry for entry in metrics["probes"]}
+    assert found["kick", "both clips"]["value"] > 0.9 > 0.1 > found["kick", "representation"]["value"]
+    assert found["kick", "both clips"]["random_encoder"] is not None
+    assert headlines(metrics)["kick_r2_pair"] == found["kick", "both clips"]["value"]
+    assert "Read from context and future together by a weighted sum" in " ".join(table(metrics).split())
+    assert ("position", "both clips") not in found
 
 
 def test_the_same_seed_gives_the_same_numbers(metrics):

@@ -227,6 +227,7 @@ def metrics(*, world: bool = True, twin: bool = True) -> dict[str, Any]:
                 ("position", "representation", "r2", 0.97, 0.91, 0.0),
                 ("velocity", "representation", "r2", 0.88, 0.12, 0.0),
                 ("kick", "representation", "r2", -0.01, -0.02, 0.0),
+                ("kick", "both clips", "r2", 0.92, 0.35, 0.0),
                 ("kick", "latent sample", "r2", 0.74, 0.01, 0.0),
             )
         ] if world else [],

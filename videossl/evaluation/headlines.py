@@ -3,7 +3,7 @@
 from typing import Any
 
 from videossl.evaluation.held_out import HeldOut
-from videossl.evaluation.probes import LATENT_TARGETS, WHERE_FREE
+from videossl.evaluation.probes import LATENT_TARGETS, OF_PAIR, WHERE_FREE
 from videossl.evaluation.protocol import FutureModel
 from videossl.evaluation.run import evaluate
 
@@ -13,8 +13,10 @@ INTERVALS = ("coverage", "precision", "calibration", "calibration_pooled", "nll"
 PROBES = {
     "kick_r2_sampled": ("kick", "latent sample"),
     "kick_r2_innovation": ("kick", "innovation"),
+    "kick_r2_pair": ("kick", OF_PAIR),
     "kick_each_r2_sampled": ("kick of each object", "latent sample"),
     "kick_each_r2_innovation": ("kick of each object", "innovation"),
+    "kick_each_r2_pair": ("kick of each object", OF_PAIR),
     "velocity_r2": ("velocity", "representation"),
     "velocity_each_r2": ("velocity of each object", "representation"),
     "position_r2": ("position", "representation"),
@@ -75,10 +77,11 @@ def headlines(metrics: dict[str, Any]) -> dict[str, float]:
         `..._posterior` and `..._truth`, for the two oracles; coverage and precision as `..._stratified`, too, for
         samples that are spread evenly; `nll_chance`. `posterior_branch_accuracy`,
         `posterior_branch_choice` (among possible futures only) and `kl_nats` (nats). R^2 of linear probes:
-        `kick_r2_sampled` and `kick_r2_innovation` from r, `velocity_r2` and `position_r2` from the representation,
-        `..._each_...` for each of several objects; `identity_accuracy` (mean over objects). `steering_rate`,
-        `steering_own` (oracle), `steering_unsteered` (control). Where things bounce, and of contexts in which nothing
-        does: the same four of the kick and three of steering as `..._free`. Of whole futures of several steps, in
+        `kick_r2_sampled` and `kick_r2_innovation` from r, `kick_r2_pair` from the representations of context and
+        future together, `velocity_r2` and `position_r2` from that of the context, `..._each_...` for each of several
+        objects; `identity_accuracy` (mean over objects). `steering_rate`, `steering_own` (oracle),
+        `steering_unsteered` (control). Where things bounce, and of contexts in which nothing does: the same six of
+        the kick and three of steering as `..._free`. Of whole futures of several steps, in
         worlds whose videos are long enough: `coverage_2_steps` and so on, for the same four sources.
     """
     rows = {row["key"]: row["metrics"] for row in metrics["rows"]}

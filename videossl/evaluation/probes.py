@@ -11,11 +11,13 @@ from videossl.evaluation.latents import latents
 from videossl.evaluation.protocol import FutureModel
 from videossl.evaluation.space import embed_clips
 from videossl.probing import Bootstrap, Parts, Scores, linear_probe, scores, split_by_video
+from videossl.types import Embeddings
 
 FEWEST_CLIPS = 40
 FEWEST_IN_A_PART = 8
 LATENT_TARGETS = {"kick", "kick of each object"}  # what no context can know
 OF_CONTEXT, OF_LATENT = ("representation", "frame mean"), ("latent sample", "innovation")
+OF_PAIR = "both clips"
 WHERE_FREE = " where nothing bounces"  # behind the name of a target
 
 
@@ -35,26 +37,31 @@ def probe(features: Tensor, targets: Tensor, parts: Parts, bootstrap: Bootstrap)
 
 @torch.inference_mode()
 def probe_features(
-    model: FutureModel, clips: ProbeClips, *, seed: int, futures: Tensor | None = None
+    model: FutureModel, clips: ProbeClips, *, seed: int, futures: Embeddings | None = None
 ) -> tuple[dict[str, Tensor], float | None]:
     """The features of each kind, (n, E), and the mean KL in nats that the latent's features cost (None: no latent).
 
     "representation" and "frame mean" see the context only; the second is left out where the model's own pooling is
-    the mean. "latent sample" is a draw of r from the posterior, which
+    the mean. "both clips" is the representation of the context with that of its future behind it, (n, 2 E): what an
+    encoder keeps of what happened between them, with or without a latent; it is there where a target is one that no
+    context can know. "latent sample" is a draw of r from the posterior, which
     has seen the future; "innovation" is (posterior mean - prior mean) / prior deviation. The posterior mean alone is
-    not offered: standardised, it reads true even where the KL is zero. `futures` (n, D): of the clips' futures, if they
-    are embedded already.
+    not offered: standardised, it reads true even where the KL is zero. `futures`: embeddings of the clips' futures, if
+    there are any already.
     """
     contexts = embed_clips(model, clips.contexts, description="embedding (probes)")
     features = {"representation": contexts.representation}
     frame_mean = contexts.frames.mean(dim=1)
     if frame_mean.shape != contexts.representation.shape or not torch.allclose(frame_mean, contexts.representation):
         features["frame mean"] = frame_mean
-    if model.latent is None:
+    asks_of_future = not LATENT_TARGETS.isdisjoint(clips.targets)
+    if futures is None and (asks_of_future or model.latent is not None):
+        futures = embed_clips(model, clips.futures, description="embedding (probes)")
+    if futures is not None and asks_of_future:
+        features[OF_PAIR] = torch.cat([contexts.representation, futures.representation], dim=1)
+    if futures is None or model.latent is None:
         return features, None
-    if futures is None:
-        futures = embed_clips(model, clips.futures, description="embedding (probes)").embedding
-    found = latents(model, contexts.embedding, futures, seed=seed)
+    found = latents(model, contexts.embedding, futures.embedding, seed=seed)
     features["latent sample"] = found.sample
     features["innovation"] = found.innovation
     return features, float(found.kl.mean())
@@ -66,7 +73,7 @@ def probes(
     clips: ProbeClips,
     *,
     seed: int,
-    futures: Mapping[str, Tensor] | None = None,
+    futures: Mapping[str, Embeddings] | None = None,
     posterior_branch_accuracy: float | None = None,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Probe every target from every kind of feature that may know it.
@@ -76,7 +83,7 @@ def probes(
         untrained: The same architecture with random weights, for the column beside; None: no such column.
         clips: Clips with truth.
         seed: Of the split and the draws of r.
-        futures: "run" and "random" -> (n, D), of the clips' futures in both spaces, if they are embedded already.
+        futures: "run" and "random" -> embeddings of the clips' futures in both spaces, if there are any already.
         posterior_branch_accuracy: As the scores have it; stands beside every probe of r, as the KL does.
 
     Returns:
@@ -97,20 +104,20 @@ def probes(
     skipped = []
     everywhere = torch.ones(len(clips.videos), dtype=torch.bool)
     # The representation of the context is asked for the kick too: anything above zero would be a leak.
+    of_kick: tuple[str, ...] = ("representation", OF_PAIR, *OF_LATENT)
     asked = [
-        (target, target, everywhere, ("representation", *OF_LATENT) if target in LATENT_TARGETS else OF_CONTEXT)
-        for target in clips.targets
+        (target, target, everywhere, of_kick if target in LATENT_TARGETS else OF_CONTEXT) for target in clips.targets
     ]
     free = everywhere if clips.moves_freely is None else clips.moves_freely
-    of_latent = [target for target in clips.targets if target in LATENT_TARGETS and kl_nats is not None]
-    if of_latent and not free.all():
+    of_future = [target for target in clips.targets if target in LATENT_TARGETS]
+    if kl_nats is None:
+        skipped += [f"probe of the {target} from the latent: this model has no latent" for target in of_future]
+    if of_future and not free.all():
         if parts.among(free).smallest >= FEWEST_IN_A_PART:
-            asked += [(target + WHERE_FREE, target, free, OF_LATENT) for target in of_latent]
+            asked += [(target + WHERE_FREE, target, free, (OF_PAIR, *OF_LATENT)) for target in of_future]
         else:
             skipped.append(f"probes{WHERE_FREE}: there are {int(free.sum())} such clips, which are too few")
     for name, target, kept, kinds in asked:
-        if target in LATENT_TARGETS and kl_nats is None:
-            skipped.append(f"probe of the {target} from the latent: this model has no latent")
         split = parts.among(kept)
         values, bootstrap = clips.targets[target][kept], Bootstrap(clips.videos[kept][split.test], seed=seed)
         for kind in kinds:

@@ -77,10 +77,11 @@ def evaluate(
     probe_futures = {}
     if motion and held_out.probe is not None and why_no_readout(held_out) is None:
         probe_futures = {
-            name: embed_clips(each, held_out.probe.futures, description=f"embedding ({name})").embedding
+            name: embed_clips(each, held_out.probe.futures, description=f"embedding ({name})")
             for name, each in models.items()
         }
-    readouts = motion_readouts(held_out, probe_futures, seed=seed)
+    moved = {name: futures.embedding for name, futures in probe_futures.items()}
+    readouts = motion_readouts(held_out, moved, seed=seed)
     predictors = Predictors(
         spaces, readouts, held_out, tuning=tuning, scored=scored, num_samples=num_samples, seed=seed
     )

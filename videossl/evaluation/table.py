@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from videossl.evaluation.probes import OF_PAIR
+
 WIDTH = 100
 COLUMNS = (
     ("coverage", "coverage"),
@@ -135,9 +137,14 @@ def _latent(metrics: dict[str, Any]) -> list[str]:
 
 
 def _probes(metrics: dict[str, Any]) -> list[str]:
-    """What a weighted sum reads from r and from the representation, a line each."""
+    """What a weighted sum reads from r and from the representations, a line each."""
     lines = []
-    for features, name in (("representation", "the context"), ("latent sample", "r"), ("innovation", "what r adds")):
+    for features, name in (
+        ("representation", "the context"),
+        (OF_PAIR, "context and future together"),
+        ("latent sample", "r"),
+        ("innovation", "what r adds"),
+    ):
         found = [
             f"{entry['target']} {_number(entry['value'])}{' right' if entry['score'] == 'accuracy' else ''}"
             for entry in metrics["probes"]

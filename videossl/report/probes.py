@@ -8,6 +8,7 @@ from videossl.report.numbers import State, number, score
 FEATURES = {
     "representation": "representation of the context",
     "frame mean": "mean of the frame embeddings of the context",
+    "both clips": "representations of context and future together",
     "latent sample": "a sample of r that has seen the future",
     "innovation": "what r adds to its prior (has seen the future)",
 }
