@@ -1,6 +1,7 @@
 """Every verb, run as a user runs it; and wrong use, which gives one line and an exit code."""
 
 import csv
+import hashlib
 import json
 import shutil
 
@@ -44,6 +45,7 @@ def test_evaluate_extract_and_report_of_a_run_with_its_twin(small_run, small_twi
     assert done.returncode == 0, done.stderr
     metrics = json.loads((small_run / "evaluation/metrics.json").read_text())
     assert {row["key"] for row in metrics["rows"]} >= {"samples", "twin", "copy", "random", "posterior", "truth"}
+    assert metrics["weights_sha256"] == hashlib.sha256((small_run / "weights.safetensors").read_bytes()).hexdigest()
     assert "overage" in done.stdout
     done = videossl("extract", "--run", small_run, "--videos", small_world, "--out", tmp_path / "e")
     assert done.returncode == 0, done.stderr
@@ -167,6 +169,12 @@ def test_every_verb_has_help(verb):
     assert verb in videossl("--help").stdout
 
 
+def test_help_of_a_prior_names_priors_and_not_the_modules_of_torch():
+    said = videossl("refit-prior", "--help").stdout
+    assert "MixturePrior" in said
+    assert "torch.nn" not in said
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -231,6 +239,12 @@ def test_a_checkpoint_that_is_not_one_is_refused(small_run, small_world, tmp_pat
 def test_no_run_directory_is_one_line(verb, tmp_path):
     one_line(videossl(verb, "--run", tmp_path / "none"), 2, "no such run directory")
     one_line(videossl(verb, "--run", tmp_path), 2, "is not a run directory")
+
+
+def test_a_model_without_its_videos_is_not_evaluated(small_run, tmp_path):
+    for name in ("config.yaml", "weights.safetensors"):
+        shutil.copy(small_run / name, tmp_path)
+    one_line(videossl("evaluate", "--run", tmp_path), 2, "which videos were held out")
 
 
 def test_zero_samples_are_refused(small_run):

@@ -1,8 +1,9 @@
 """Write files so that a reader sees the old one or the new one, never half of one; and only where they may go."""
 
+import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +29,16 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sha256(paths: Iterable[Path]) -> str:
+    """SHA-256 of the bytes of some files, one after the other, in hexadecimal."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def check_output(out: Path, *, overwrite: bool, marks: tuple[str, ...], remedy: str = "") -> None:

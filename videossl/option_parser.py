@@ -1,11 +1,20 @@
 """Read a command line into typed options; what is wrong with it is said in one line."""
 
 import sys
+from argparse import Action
 from typing import Any, ClassVar, NoReturn
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 from videossl.errors import UsageError
+
+
+class Help(DefaultHelpFormatter):
+    """Lists the known classes of an option where they are a choice: not all modules of torch, which are hundreds."""
+
+    def _get_help_string(self, action: Action) -> str:
+        text, is_any_module, _ = super()._get_help_string(action).partition(", known subclasses: torch.nn.Module,")
+        return f"{text})" if is_any_module else text
 
 
 class Parser(ArgumentParser):
@@ -15,6 +24,7 @@ class Parser(ArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("allow_abbrev", False)  # a mistyped option is refused, not guessed
+        kwargs.setdefault("formatter_class", Help)
         super().__init__(*args, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: ARG002 - jsonargparse's signature

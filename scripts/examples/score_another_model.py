@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from videossl.data import ClipPlanner, PyAVReader, VideoIndex
+from videossl.data import ClipPlanner, PyAVReader, VideoIndex, VideoViews
 from videossl.evaluation import evaluate, read_held_out, table
 from videossl.objectives import Prediction, VarianceCovariance
 from videossl.types import Embeddings
@@ -89,22 +89,22 @@ def train(model: JEPA, contexts: Tensor, futures: Tensor, *, num_steps: int) -> 
 def main() -> None:
     """Train on the videos that are not held out, score on those that are."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--videos", type=Path, required=True, help="folder that `videossl world digits` wrote")
+    parser.add_argument(
+        "--videos", type=Path, required=True, help="what `videossl world digits` wrote, or a store of it"
+    )
     parser.add_argument("--num_steps", type=int, default=600)
     parser.add_argument("--num_probe_clips", type=int, default=4096, help="fresh videos for learning to read motion")
     options = parser.parse_args()
     torch.manual_seed(0)
     index = VideoIndex.build(options.videos, heldout_share=0.1, seed=0)
-    pairs = []
-    for video in index.split("train"):
-        with PyAVReader(video.path) as reader:
-            pairs.append(torch.from_numpy(reader.read(range(2 * T), size=SIZE).copy()))
-    clips = rearrange(torch.stack(pairs), "n (two t) h w c -> two n t c h w", two=2)
+    planner = ClipPlanner(num_views=2, num_frames=T)
+    views = VideoViews(index.split("train"), planner=planner, frame_size=SIZE)
+    clips = rearrange(torch.stack([views[row].clips for row in range(len(views))]), "n two ... -> two n ...")
     model = JEPA()
     train(model, *clips, num_steps=options.num_steps)
     held_out = read_held_out(
         index,
-        ClipPlanner(num_views=2, num_frames=T),
+        planner,
         PyAVReader,
         frame_size=SIZE,
         world=load_world(options.videos),

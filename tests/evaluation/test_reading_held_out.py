@@ -145,6 +145,12 @@ def test_a_video_that_cannot_be_read_is_named_and_the_rest_goes_on():
     assert 3 not in held_out.videos
 
 
+def test_where_next_to_nothing_can_be_read_the_first_cause_is_said():
+    PaintedReader.broken.update(LENGTHS)
+    with pytest.raises(UsageError, match=r"got 0: 10 held-out video\(s\) could not be read.*: no picture in it"):
+        read()
+
+
 def test_a_video_that_is_too_short_is_named_and_the_rest_goes_on():
     rows = [replace(row, num_frames=5, seconds=row.seconds[:5]) if row.video == 2 else row for row in index()]
     held_out = read(VideoIndex(rows))

@@ -1,3 +1,4 @@
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -114,6 +115,20 @@ def test_a_diverged_collapsed_unfinished_run_is_called_one(run):
     assert "The latent is dead" in page.text
     assert "step 760 of 1,500" in page.text
     assert "there is no weights.safetensors" in page.text
+
+
+def test_scores_of_other_weights_than_the_run_has_are_called_that(run):
+    (run / "weights.safetensors").write_bytes(b"of the training")
+    found = metrics() | {"weights_sha256": hashlib.sha256(b"of the training").hexdigest(), "prior": "MixturePrior"}
+    write_json(run / "evaluation" / "metrics.json", found)
+    page = Page(write_report(run))
+    assert "of other weights" not in page.text
+    assert "with r drawn from a MixturePrior" in page.text
+    (run / "weights.safetensors").write_bytes(b"trained on")
+    text = Page(write_report(run)).text
+    assert "Not known any more" in text
+    assert "The scores below are of other weights than the run has now: it was trained on" in text
+    assert f"videossl evaluate --run {run}" in text
 
 
 def test_a_model_that_loses_to_a_control_is_not_praised(run):

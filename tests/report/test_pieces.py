@@ -12,6 +12,7 @@ from videossl.report.curves import curves
 from videossl.report.facts import facts
 from videossl.report.health import health, steps_of
 from videossl.report.numbers import counted, listed, number, score
+from videossl.report.probes import probes
 from videossl.report.scores import scores
 from videossl.report.sources import read_training
 from videossl.report.strips import frames_shown, strip
@@ -93,6 +94,49 @@ def test_facts_say_what_real_configs_ask_for():
     assert "after a gap of 1 to 4 frames" in said["Clips"]
     assert "crops of 30% to 100% of the frame (each clip its own) and mirroring (chance 0.5)" in said["Augmentation"]
     assert said["Price of information"] == "FixedBeta: beta = 0.05, after 10 warm-up steps."
+
+
+def test_facts_say_what_was_fitted_after_the_training():
+    of_fit = {
+        "max_steps": 2500, "nats": 3.2, "shared": {"max_steps": 500},
+        "prior": {"class_path": "videossl.models.MixturePrior", "init_args": {}},
+    }  # fmt: skip
+    fitted = CONFIG | {"training": CONFIG["training"] | {"refit_transition": of_fit, "refit": {"prior": None}}}
+    assert {fact.title: fact.text for fact in facts(fitted)}["After the training"] == (
+        "Latent and editor trained on for 2,500 steps, with a budget of 3.2 nats and a MixturePrior of each context as "
+        "the prior, after 500 steps with one prior of all contexts; then the prior fitted once more. The encoder "
+        "stands still; what is no better on videos kept out is dropped."
+    )
+    assert "After the training" not in {fact.title for fact in facts(CONFIG)}
+
+
+@pytest.mark.parametrize(("kl_nats", "state"), [(1.0, "watch"), (2.0, "good"), (6.0, "good"), (9.0, "watch")])
+def test_information_is_held_against_the_budgets_of_training_and_fit(kl_nats, state):
+    config = CONFIG | {"training": CONFIG["training"] | {"refit_transition": {"nats": 5.5}}}
+    signs = {sign.title: sign for sign in health({}, {"kl_nats": kl_nats}, config, has_weights=True).signs}
+    assert signs["Information in r (KL)"].state == state
+    assert signs["Information in r (KL)"].means.endswith("The budget is 2.4 and then 5.5 nats.")
+
+
+def test_a_budget_of_a_sparse_r_is_of_gates_and_not_of_nats():
+    model = {"init_args": {**CONFIG["model"]["init_args"], "latent": {"class_path": "videossl.models.SparseGate"}}}
+    config = CONFIG | {"model": model}
+    assert "about 2.4 gates of r are open" in {fact.title: fact.text for fact in facts(config)}["Price of information"]
+    signs = {sign.title: sign for sign in health({}, {"kl_nats": 0.5}, config, has_weights=True).signs}
+    assert signs["Information in r (KL)"].state == "good"
+    assert "budget" not in signs["Information in r (KL)"].means
+
+
+@pytest.mark.parametrize(
+    ("value", "untrained", "state"),
+    [(0.02, 0.01, "good"), (0.29, 0.29, "none"), (0.29, 0.01, "bad"), (0.29, None, "bad")],
+)
+def test_what_an_untrained_model_sees_of_the_kick_is_no_leak(value, untrained, state):
+    entry = {
+        "target": "kick", "features": "representation", "score": "r2", "value": value, "random_encoder": untrained,
+        "chance": 0.0,
+    }  # fmt: skip
+    assert probes({"probes": [entry]})[0].state == state
 
 
 def test_a_rising_held_out_loss_is_pointed_at():

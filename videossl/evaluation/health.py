@@ -88,6 +88,7 @@ def health(
         if kl < DEAD_NATS:
             warnings.append(
                 f"The latent is dead (KL {kl:.3f} nats): r says nothing about the future, so all sampled futures are "
-                "one and the same guess with noise. Raise the information budget, or start beta lower."
+                "one and the same guess with noise. Raise the information budget, start beta lower, or train "
+                "longer: in the first steps every latent is."
             )
     return found | {"warnings": warnings}

@@ -1,5 +1,6 @@
 """The clips that an evaluation sees: contexts of held-out videos, what followed, and what else could have."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -15,8 +16,13 @@ MINIMUM_CONTEXTS = 8
 TUNING_SHARE = 0.25
 
 
-def check_enough(num_contexts: int, num_videos: int) -> None:
-    """Refuse an evaluation on next to nothing."""
+def check_enough(num_contexts: int, num_videos: int, failures: Sequence[Failure] = ()) -> None:
+    """Refuse an evaluation on next to nothing; `failures` are the videos that could not be read."""
+    if num_contexts < MINIMUM_CONTEXTS and failures:
+        raise UsageError(
+            f"an evaluation needs at least {MINIMUM_CONTEXTS} held-out contexts, got {num_contexts}: {len(failures)} "
+            f"held-out video(s) could not be read, the first is {failures[0].video}: {failures[0].cause}"
+        )
     if num_contexts < MINIMUM_CONTEXTS:
         raise UsageError(
             f"an evaluation needs at least {MINIMUM_CONTEXTS} held-out contexts, got {num_contexts} from {num_videos} "

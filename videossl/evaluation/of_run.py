@@ -8,7 +8,7 @@ from videossl.errors import UsageError
 from videossl.evaluation.reading import read_held_out
 from videossl.evaluation.run import evaluate
 from videossl.evaluation.table import table
-from videossl.loading import load, load_data_settings
+from videossl.loading import find_model_files, load, load_data_settings
 from videossl.run_directory import RunDirectory
 from videossl.worlds import Truth, World, is_world, load_world
 
@@ -47,6 +47,12 @@ def evaluate_run(
             f"{decoder_steps}."
         )
     directory = RunDirectory(run)
+    directory.read_config()  # says what is no run
+    if not directory.index.is_file():
+        raise UsageError(
+            f"{run} holds a model, and no index.parquet that says which videos were held out from its training. "
+            "Give the folder that `videossl pretrain` wrote."
+        )
     model = load(run, device=device)
     model.check_prior()
     settings = load_data_settings(run)
@@ -76,6 +82,7 @@ def evaluate_run(
         seed=seed,
         decoder_steps=decoder_steps,
         run=str(run),
+        weights_sha256=find_model_files(run).weights_sha256(),
         out=directory.evaluation,
     )
     return table(metrics)

@@ -93,7 +93,7 @@ def read_held_out(
     filmed = _filmed(places, planner, seed=seed) if world is None else {}
     with Readers(reader, isolate=isolate, deadline_seconds=deadline_seconds) as readers:
         clips, films, failures = _read(places, filmed, readers, frame_size)
-    check_enough(len(clips), len({clip.place.video.video for clip in clips}))
+    check_enough(len(clips), len({clip.place.video.video for clip in clips}), failures)
     held_out = HeldOut(
         contexts=torch.stack([clip.context for clip in clips]),
         futures=torch.stack([clip.future for clip in clips]),

@@ -26,6 +26,9 @@ class MotionReadout:
     sample alone: nothing of a scored context, least of all its possible futures, is a candidate. So a sample gets
     credit for what it says, and noise does not get any for lying next to the answer.
 
+    A sample far from all real clips, as a collapsed model gives it, is read as a place at the edge of where things have
+    been in the clips of the fit: beyond that a network says whatever it likes, thousands of pixels too.
+
     Inputs are centred and divided by one number, not axis by axis: a rotated space is read as well as it was before.
 
     Attributes:
@@ -100,6 +103,7 @@ class _Scaling:
         self.centre, self.mean = embeddings.mean(dim=0), motion.mean(dim=0)
         spread = (embeddings - self.centre).square().sum(dim=1).mean().sqrt()
         self.spread = spread.clamp_min(SMALLEST_SPREAD) / embeddings.shape[1] ** 0.5
+        self.low, self.high = motion.aminmax(dim=0)
         self.size = (motion - self.mean).square().mean().sqrt().clamp_min(1e-6)
 
     def inputs(self, embeddings: Tensor) -> Tensor:
@@ -109,7 +113,7 @@ class _Scaling:
         return (motion - self.mean) / self.size
 
     def px(self, targets: Tensor) -> Tensor:
-        return targets * self.size + self.mean
+        return (targets * self.size + self.mean).clamp(self.low, self.high)
 
 
 def why_no_readout(held_out: HeldOut) -> str | None:

@@ -41,6 +41,7 @@ def evaluate(
     own_likelihood: bool = True,
     decoder_steps: int = 0,
     run: str = "",
+    weights_sha256: str | None = None,
     out: Path | None = None,
 ) -> dict[str, Any]:
     """Score how well a model knows what can follow a clip, beside controls and oracles.
@@ -60,6 +61,8 @@ def evaluate(
         decoder_steps: Training of a pixel decoder that draws the predictions for the gallery, in steps of 64 clips; 0:
             none. It is only looked at: no score depends on it.
         run: Name of the run, to be written down.
+        weights_sha256: Of the model's weights, to be written down: a report tells by it whether the scores are of the
+            weights that the run has now.
         out: Folder for `metrics.json` and `gallery.npz`; None: write nothing.
 
     Returns:
@@ -123,9 +126,12 @@ def evaluate(
     )
     measured = {name for score in scores.values() for name in score.metrics}
     surprised, moments = surprises(model, held_out.films)
+    prior = getattr(model.latent, "prior_net", None)
     metrics: dict[str, Any] = {
         "format": FORMAT,
         "run": run,
+        "weights_sha256": weights_sha256,
+        "prior": None if prior is None else type(prior).__name__,
         "num_contexts": len(scored),
         "num_tuning_contexts": len(tuning),
         "num_samples": num_samples,

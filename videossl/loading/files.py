@@ -1,6 +1,5 @@
 """Where config and weights of a model lie: in a run directory, a folder, beside a weights file or on the hub."""
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass, replace
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from videossl.errors import UsageError
+from videossl.files import sha256
 from videossl.loading.fitted_prior import with_fitted_prior
 from videossl.run_directory import RunDirectory
 
@@ -63,12 +63,7 @@ class ModelFiles:
 
     def weights_sha256(self) -> str:
         """SHA-256 of the weights, in hexadecimal; of several files, of all of them in the order of their names."""
-        digest = hashlib.sha256()
-        for path in [self.weights] if self.weights else sorted(self.folder.glob("*.safetensors")):
-            with path.open("rb") as file:
-                while block := file.read(2**20):
-                    digest.update(block)
-        return digest.hexdigest()
+        return sha256([self.weights] if self.weights else sorted(self.folder.glob("*.safetensors")))
 
 
 def find_model_files(source: Path | str, *, revision: str | None = None, **hub: Any) -> ModelFiles:

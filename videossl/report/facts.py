@@ -32,6 +32,7 @@ def facts(config: dict[str, Any]) -> list[Fact]:
         "Objective": _objective,
         "Price of information": _beta,
         "Training": _training,
+        "After the training": _afterwards,
     }
     found = [Fact(title, make(config)) for title, make in makers.items()]
     return [fact for fact in found if fact.text]
@@ -207,14 +208,59 @@ def _beta(config: dict[str, Any]) -> str:
     known = arguments(beta)
     if not beta or not has_latent(config):
         return ""
-    if known.get("nats") is not None:
+    if known.get("nats") is not None and not _counts_gates(config):
         return (
             f"{class_name(beta)}: the weight beta of r's cost moves by itself so that r carries about "
             f"{known['nats']:g} nats, enough to tell about {math.exp(known['nats']):,.0f} equally likely futures apart."
         )
+    if known.get("nats") is not None:
+        return (
+            f"{class_name(beta)}: the weight beta of r's cost moves by itself so that about {known['nats']:g} gates "
+            "of r are open."
+        )
     if known.get("beta") is not None:
         return f"{class_name(beta)}: beta = {known['beta']:g}, after {known.get('warmup_steps', 0)} warm-up steps."
     return f"{class_name(beta)}."
+
+
+def _counts_gates(config: dict[str, Any]) -> bool:
+    """Whether r is sparse: its price and its budget are of open gates, not of nats."""
+    return class_name(model_part(config, "latent")) == "SparseGate"
+
+
+def nats_budgets(config: dict[str, Any]) -> list[float]:
+    """The budgets of r in nats, of the training and of the fit of the transition after it; none where none is held."""
+    if class_name(section(config, "beta")) != "InformationBudget" or _counts_gates(config):
+        return []
+    held = (arguments(section(config, "beta")), section(config, "training", "refit_transition"))
+    return [float(each["nats"]) for each in held if isinstance(each.get("nats"), int | float)]
+
+
+def _afterwards(config: dict[str, Any]) -> str:
+    """What was asked to be fitted when the training had ended, on the embeddings of an encoder that stands still."""
+    training, texts = section(config, "training"), []
+    transition, refit = section(training, "refit_transition"), section(training, "refit")
+    if transition:
+        what = "latent and editor" if has_latent(config) else "editor"
+        text = f"{what} trained on for {_steps(transition)}"
+        if transition.get("nats"):
+            text += f", with a budget of {transition['nats']:g} nats"
+        if section(transition, "prior"):
+            text += f" and a {class_name(section(transition, 'prior'))} of each context as the prior"
+        if section(transition, "shared"):
+            text += f", after {_steps(section(transition, 'shared'))} with one prior of all contexts"
+        texts.append(text)
+    if refit and has_latent(config):
+        name = class_name(section(refit, "prior"))
+        texts.append(f"the prior fitted once more, as a {name}" if name else "the prior fitted once more")
+    if not texts:
+        return ""
+    text = "; then ".join(texts)
+    return f"{text[0].upper()}{text[1:]}. The encoder stands still; what is no better on videos kept out is dropped."
+
+
+def _steps(settings: dict[str, Any]) -> str:
+    return counted(int(settings["max_steps"]), "step") if settings.get("max_steps") else "some steps"
 
 
 def _training(config: dict[str, Any]) -> str:

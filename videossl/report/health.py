@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from videossl.report.facts import arguments, has_latent, model_part, section
-from videossl.report.numbers import State, counted, number, score
+from videossl.report.facts import arguments, has_latent, model_part, nats_budgets, section
+from videossl.report.numbers import State, counted, listed, number, score
 from videossl.report.sources import Series, finite
 
 COLLAPSED_STD, LOW_STD = 0.1, 0.4
@@ -172,15 +172,15 @@ def _latent_signs(values: dict[str, Any], config: dict[str, Any]) -> list[Sign]:
         is_deterministic = values.get("latent_dim") == 0 or has_latent(config) is False
         means = "This model is deterministic: there is no r that could die."
         return [Sign("Latent r", "none", "none", means)] if is_deterministic else []
-    nats = arguments(section(config, "beta")).get("nats")
-    budget = f" The budget is {nats:g} nats." if isinstance(nats, int | float) else ""
+    budgets = nats_budgets(config)
+    budget = f" The budget is {listed([f'{nats:g}' for nats in budgets], last='and then')} nats." if budgets else ""
     title, text = "Information in r (KL)", f"{number(kl)} nats"
     futures = f"enough to tell about {math.exp(min(kl, 20.0)):,.0f} equally likely futures apart"
     if kl < math.log(2):
         futures = "too little to tell even two equally likely futures apart"
     if not kl >= DEAD_NATS:
         signs = [Sign(title, text, "bad", "The latent is dead: all sampled futures are one and the same guess.")]
-    elif isinstance(nats, int | float) and not 0.5 * nats <= kl <= 1.5 * nats:
+    elif budgets and not 0.5 * min(budgets) <= kl <= 1.5 * max(budgets):
         signs = [Sign(title, text, "watch", f"Far from its budget; {futures}.{budget}")]
     else:
         signs = [Sign(title, text, "good", f"r is alive: {futures}.{budget}")]

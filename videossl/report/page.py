@@ -114,6 +114,7 @@ def render(files: RunFiles) -> str:
         machine=files.environment.then(_machine, what="environment.json"),
         unreadable_list=files.unreadable,
         num_replaced=_num_replaced(training),
+        stale=_stale(files),
         shown_at_once=videos.SHOWN_AT_ONCE,
         **parts,
     )
@@ -133,7 +134,7 @@ def _glances(
         _glance_at_data(found),
         _glance_at_training(files),
         _glance_at_health(state),
-        _glance_at_scores(scored, is_ill=is_ill),
+        _glance_at_scores(scored, is_ill=is_ill, stale=_stale(files)),
     ]
 
 
@@ -150,10 +151,22 @@ def _glance_at_health(state: Part[health.Health]) -> Glance:
     return Glance(question, state.value.state, answer, state.value.verdict, "health")
 
 
-def _glance_at_scores(scored: Part[scores.Scores], *, is_ill: bool) -> Glance:
+def _stale(files: RunFiles) -> str:
+    """What to say where the scores are not of the weights that the run has now; empty where they are."""
+    if files.scores_are_current is not False:
+        return ""
+    return (
+        "The scores below are of other weights than the run has now: it was trained on, or its prior was fitted again. "
+        f"Run: videossl evaluate --run {files.path}"
+    )
+
+
+def _glance_at_scores(scored: Part[scores.Scores], *, is_ill: bool, stale: str) -> Glance:
     question = "Does it beat its controls?"
     if scored.value is None:
         return _unknown(question, scored, "scores")
+    if stale:
+        return Glance(question, "watch", "Not known any more", stale, "scores")
     if is_ill:
         text = f"This run is not healthy, so its scores mean little. {scored.value.verdict}"
         return Glance(question, "none", "Not to be trusted", text, "scores")

@@ -81,6 +81,8 @@ def _verdict(value: float, untrained: float | None, chance: float, *, is_kick_of
     if is_kick_of_context:  # the future kick cannot be seen in the context
         if value < chance + 0.1:
             return "good", "rightly not there: the context cannot tell it"
+        if untrained is not None and value < untrained + 0.1:
+            return "none", "in part to be seen in the context: an untrained model has as much of it"
         return "bad", "should not be there: the future leaks into the context"
     if value <= chance + 0.02:
         return "watch", "not there"

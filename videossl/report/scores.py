@@ -96,9 +96,10 @@ def _summary(found: dict[str, Any]) -> str:
         if world
         else "They are real videos: of all that could have happened, only what did happen is known"
     )
+    drawn = f", with r drawn from a {found['prior']}" if found.get("prior") else ""
     return (
         f"{found.get('num_contexts', '?')} contexts, all from held-out videos, never trained on. For each, "
-        f"{found.get('num_samples', '?')} futures are predicted. {where}. Noise controls are tuned on "
+        f"{found.get('num_samples', '?')} futures are predicted{drawn}. {where}. Noise controls are tuned on "
         f"{found.get('num_tuning_contexts', '?')} other held-out contexts. Seed {found.get('seed', '?')}."
     )
 

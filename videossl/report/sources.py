@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import yaml
 from numpy.typing import NDArray
 
+from videossl.files import sha256
 from videossl.report.parts import Part, read
 from videossl.run_directory import RunDirectory
 
@@ -36,6 +37,8 @@ class RunFiles:
         metrics: evaluation/metrics.json.
         gallery: Arrays of evaluation/gallery.npz.
         has_weights: Whether the training ended and wrote weights.
+        scores_are_current: Whether the scores are of the weights that lie there; None where one of the two is missing,
+            or the scores do not say of which weights they are.
     """
 
     path: Path
@@ -47,11 +50,13 @@ class RunFiles:
     metrics: Part[dict[str, Any]]
     gallery: Part[Arrays]
     has_weights: bool
+    scores_are_current: bool | None
 
     @classmethod
     def of(cls, run: RunDirectory) -> "RunFiles":
         """Read them all."""
         evaluate = f"No evaluation yet. Run: videossl evaluate --run {run.path}"
+        metrics = read(run.evaluation / "metrics.json", _mapping_of_json, absent=evaluate)
         return cls(
             path=run.path,
             config=read(run.config, _mapping_of_yaml, absent="There is no config.yaml."),
@@ -59,9 +64,10 @@ class RunFiles:
             training=read(run.metrics, read_training, absent="Nothing was logged: there is no metrics.csv."),
             index=read(run.index, _index, absent="There is no index.parquet, so nothing is known about the videos."),
             unreadable=read(run.unreadable, _failures, absent=""),
-            metrics=read(run.evaluation / "metrics.json", _mapping_of_json, absent=evaluate),
+            metrics=metrics,
             gallery=read(run.evaluation / "gallery.npz", _arrays, absent=evaluate),
             has_weights=run.weights.is_file(),
+            scores_are_current=_is_of(run.weights, (metrics.value or {}).get("weights_sha256")),
         )
 
 
@@ -88,6 +94,10 @@ def read_training(path: Path) -> dict[str, Series]:
 def finite(series: Series) -> Series:
     """The points whose value is a number."""
     return [point for point in series if math.isfinite(point[1])]
+
+
+def _is_of(weights: Path, digest: object) -> bool | None:
+    return sha256([weights]) == digest if isinstance(digest, str) and weights.is_file() else None
 
 
 def _mapping_of_yaml(path: Path) -> dict[str, Any]:

@@ -15,8 +15,9 @@ class PriorRefit:
     """Maximum likelihood for the prior alone, on draws of the posterior, after the training.
 
     Attributes:
-        prior: Class of the prior, made with the dimensions of embedding and latent. null: what suits the latent, see
-            `suited_prior`.
+        prior: Class of the prior, made with the dimensions of embedding and latent: StandardNormalPrior,
+            SharedMixturePrior, GaussianPrior, MixturePrior, FlowPrior or FlowMatchingPrior of videossl.models, for a
+            SparseGate GatePrior. null: what suits the latent, see `suited_prior`.
         kept_out_share: Share of the videos to train on that are kept out of the fit: it stops by them, and the fitted
             prior is kept only where it is better on them. Videos that are held out for evaluation are not touched.
         num_draws: Clips that are cut from each video, at different times where it is long enough.
