@@ -36,12 +36,12 @@ def frames(length=4):
     return torch.randint(0, 256, (2, length, 3, 16, 16), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 
 
-def write_run(folder):
+def write_run(folder, config=CONFIG):
     """A run directory as a training leaves it."""
     (folder / "checkpoints").mkdir(parents=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
     torch.manual_seed(0)
-    weights = build_model(CONFIG).state_dict()
+    weights = build_model(config).state_dict()
     save_file(weights, folder / "weights.safetensors")
     state = {f"model.{name}": value for name, value in weights.items()} | {"objective.log_beta": torch.zeros(1)}
     torch.save({"state_dict": state, "global_step": 3}, folder / "checkpoints" / "step-3.ckpt")

@@ -13,6 +13,7 @@ from command_line import REPOSITORY, SMALL, videossl
 
 import videossl as package
 import videossl.data as package_data
+from videossl.cli.dispatch import verb_parser
 
 QUICKSTART = REPOSITORY / "configs/pretrain/quickstart.yaml"
 FOLDER = REPOSITORY / "configs/pretrain/folder.yaml"
@@ -142,6 +143,21 @@ def test_print_config_gives_a_config_that_runs():
     done = videossl("pretrain", "--config", QUICKSTART, "--print_config")
     assert done.returncode == 0, done.stderr
     assert yaml.safe_load(done.stdout)["training"]["batch_size"] > 1
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        (["--model.latent.prior", "null"], "GaussianLatent"),
+        (["--model.latent", "SparseGate", "--model.latent.prior=null"], "SparseGate"),
+        (["--model.latent.init_args", '{"latent_dim": 8, "prior": null}'], "GaussianLatent"),
+    ],
+)
+def test_null_can_be_said_of_an_option_within_a_part_of_the_model(options, kind):
+    config = ["--config", str(REPOSITORY / "configs/pretrain/futures.yaml")]
+    latent = verb_parser("pretrain").parse_args([*config, *options]).model.init_args.latent
+    assert latent.class_path.endswith(kind)
+    assert (latent.init_args.latent_dim, latent.init_args.prior) == (8, None)
 
 
 @pytest.mark.parametrize(

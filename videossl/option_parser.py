@@ -1,7 +1,10 @@
 """Read a command line into typed options; what is wrong with it is said in one line."""
 
+import ast
+import json
 import sys
 from argparse import Action
+from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
@@ -32,6 +35,14 @@ class Parser(ArgumentParser):
         print(f"{self.command}: {' '.join(message.split())} (see: {self.command} --help)", file=sys.stderr)
         raise SystemExit(2)
 
+    def parse_args(  # type: ignore[override]  # as jsonargparse's own
+        self, args: Sequence[str] | None = None, *rest: Any, **options: Any
+    ) -> Namespace:
+        """Parse a command line, or what jsonargparse hands to the parser of a nested option."""
+        if args is not None and not self.exit_on_error:  # nested
+            args = [_as_yaml(arg) for arg in args]
+        return super().parse_args(args, *rest, **options)
+
     def build(self, args: list[str]) -> tuple[Namespace, Namespace]:
         """Parse a command line.
 
@@ -51,6 +62,20 @@ class Parser(ArgumentParser):
             return parsed, self.instantiate(parsed)
         except Exception as error:
             raise _said_by_us(error) from error
+
+
+def _as_yaml(argument: str) -> str:
+    """`--prior=None`, as jsonargparse writes a null that it has read, as `--prior=null`, which it reads again.
+
+    It hands options on to the parser of a nested class as Python writes them, and null is no word of Python, nor within
+    a mapping.
+    """
+    name, sign, text = argument.partition("=")
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return argument
+    return f"{name}{sign}{json.dumps(value)}" if value is None or isinstance(value, dict | list) else argument
 
 
 def _said_by_us(error: BaseException) -> BaseException:

@@ -53,6 +53,13 @@ def test_parts_keep_the_rows_of_the_full_index(mixed: Path) -> None:
         index.split("test")  # type: ignore[arg-type]
 
 
+def test_files_may_be_given_as_text(mixed: Path, tmp_path: Path) -> None:
+    saved, unfinished = str(tmp_path / "index.parquet"), str(tmp_path / "unfinished.parquet")
+    index = VideoIndex.build(mixed, unfinished=unfinished)
+    index.save(saved)
+    assert len(VideoIndex.load(saved)) == len(VideoIndex.build(mixed, known=saved)) == len(index)
+
+
 def test_a_saved_index_is_loaded_whole(mixed: Path, tmp_path: Path) -> None:
     index = VideoIndex.build(mixed, heldout_share=0.5, seed=3)
     index.save(tmp_path / "sub" / "index.parquet")

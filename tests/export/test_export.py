@@ -1,3 +1,4 @@
+import copy
 import json
 
 import onnx
@@ -5,7 +6,7 @@ import onnxruntime
 import pytest
 import torch
 from command_line import videossl as command
-from small_models import frames, write_run
+from small_models import CONFIG, frames, write_run
 
 import videossl
 from videossl.errors import UsageError, WorkError
@@ -45,6 +46,20 @@ def test_an_exported_encoder_gives_the_vectors_of_embed_for_any_batch(run, expor
     representation, vectors = encode(clips)
     torch.testing.assert_close(representation, expected.representation, rtol=0, atol=1e-4)
     torch.testing.assert_close(vectors, expected.frames, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", USERS)
+def test_an_encoder_with_a_convolutional_stem_is_exported_for_any_batch_too(name, tmp_path):
+    config = copy.deepcopy(CONFIG)
+    stem = {"class_path": "videossl.models.ConvStem", "init_args": {"channels": [8], "strides": [4, 2]}}
+    config["model"]["init_args"]["encoder"]["init_args"]["stem"] = stem
+    run = write_run(tmp_path / "run", config)
+    path = tmp_path / f"encoder.{name}"
+    assert export_run(run, format=name, out=path) < 1e-4
+    clips = frames().repeat(4, 1, 1, 1, 1)[:7]
+    representation, _ = USERS[name](path)(clips)
+    expected = videossl.load(run).embed(clips).representation
+    torch.testing.assert_close(representation, expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(

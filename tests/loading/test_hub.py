@@ -50,6 +50,8 @@ def test_a_saved_model_is_the_same_model_again_and_again(run, saved, tmp_path):
 def test_the_card_says_what_it_is_how_to_load_it_and_what_it_was_trained_on(saved):
     card = huggingface_hub.ModelCard.load(saved / "README.md")
     assert card.data.library_name == "videossl"
+    assert "pip install -e ." in card.text  # it is on no index
+    assert "pip install videossl" not in card.text
     for part in (
         "videossl.load(",
         "torch.zeros(1, 4, 3, 16, 16",

@@ -82,3 +82,14 @@ def test_a_json_config_of_something_else_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"a": 1}')
     with pytest.raises(UsageError, match="neither of a model of videossl nor of one of transformers"):
         videossl.load(tmp_path)
+
+
+def test_a_device_that_torch_cannot_use_here_is_refused_before_anything_is_read(tmp_path):
+    with pytest.raises(UsageError, match=r'the device nonsense cannot be used here: .*\. Use device="cpu"\.'):
+        videossl.load(tmp_path / "none", device="nonsense")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_a_model_for_one_is_refused(run):
+    with pytest.raises(UsageError, match="the device cuda cannot be used here"):
+        videossl.load(run, device="cuda")

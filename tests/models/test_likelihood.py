@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -157,10 +158,53 @@ def test_a_given_latent_steers_the_first_steps():
     torch.testing.assert_close(both[:, 0, 1], model.transition(expected, r))
 
 
-@pytest.mark.parametrize("shape", [(2, 4), (3, 3), (2, 3, 3), (3,)])
+@pytest.mark.parametrize("shape", [(2, 4), (3, 3), (2, 3, 3), (4,), (), (1, 1, 1, 3)])
 def test_latents_of_another_shape_are_refused(shape):
     with pytest.raises(UsageError, match="expected latent"):
         world_model().sample_futures(frames(2), num_samples=1, horizon=2, latent=torch.zeros(shape))
+
+
+def test_one_latent_steers_all_contexts_alike():
+    model = world_model()
+    r = model.infer_latent(frames(1, seed=1), frames(1, seed=2))  # (1, R)
+    contexts = frames(3, seed=3)
+    expected = model.sample_futures(contexts, num_samples=1, latent=r.expand(3, -1))
+    for one in (r, r[0], r[:, None], r.double()):
+        assert torch.equal(model.sample_futures(contexts, num_samples=1, latent=one), expected)
+    with pytest.raises(UsageError, match=r"\(R,\) to steer all contexts alike, and R = 3, got a list"):
+        model.sample_futures(contexts, num_samples=1, latent=r[0].tolist())
+
+
+@pytest.mark.parametrize("ask", ["log_prob", "infer_latent", "kl_nats", "fit_concentration", "posterior_futures"])
+def test_contexts_without_a_future_each_are_refused(ask):
+    options = {"num_samples": 2} if ask == "posterior_futures" else {}
+    for given in (frames(3), world_model().embed(frames(3)).embedding):
+        with pytest.raises(UsageError, match="expected a future for each context, got 3 contexts and 2 futures"):
+            getattr(world_model(), ask)(given, given[:2], **options)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_states_of_another_precision_are_taken_as_the_models(dtype):
+    model = world_model()
+    context, future = (model.embed(frames(2, seed=seed)).embedding.to(dtype) for seed in (1, 2))
+    assert model.infer_latent(context, future).dtype == torch.float32
+    sampled = model.sample_futures(context, num_samples=2)
+    torch.testing.assert_close(sampled, model.sample_futures(context.float(), num_samples=2))
+    assert model.log_prob(context, future).isfinite().all()
+    assert model.kl_nats(context, future).isfinite().all()
+
+
+@pytest.mark.parametrize("num_samples", [0, 2.5, None])
+@pytest.mark.parametrize("ask", ["sample_futures", "log_prob", "posterior_futures", "kl_nats", "surprise"])
+def test_numbers_of_samples_are_looked_at_before_anything_is_encoded(ask, num_samples, monkeypatch):
+    model = world_model()
+    monkeypatch.setattr(model.encoder, "forward", lambda clips: pytest.fail("encoded"))
+    given = [frames(2)] * (1 if ask == "sample_futures" else 2)
+    options = {"num_samples": num_samples}
+    if ask == "surprise":
+        given, options = [frames(1, 20)[0]], options | {"clip_frames": 4}
+    with pytest.raises(UsageError, match=rf"expected num_samples >= 1, got {num_samples}"):
+        getattr(model, ask)(*given, **options)
 
 
 def test_a_model_without_a_latent_cannot_be_steered():
@@ -185,7 +229,11 @@ def test_surprise_is_the_negative_log_density_of_each_clip_after_the_one_before_
         (torch.zeros(7, 3, 8, 8, dtype=torch.uint8), {"clip_frames": 4}, "need 8 frames, got a video of 7"),
         (torch.zeros(1, 9, 3, 8, 8, dtype=torch.uint8), {"clip_frames": 4}, "expected a video of shape"),
         (torch.zeros(9, 3, 8, 8, dtype=torch.uint8), {}, "Give clip_frames"),
-        (torch.zeros(9, 3, 8, 8, dtype=torch.uint8), {"clip_frames": 4, "every": 0}, "at least 1"),
+        (torch.zeros(9, 3, 8, 8, dtype=torch.uint8), {"clip_frames": 4, "every": 0}, "expected every >= 1, got 0"),
+        (torch.zeros(9, 3, 8, 8, dtype=torch.uint8), {"clip_frames": 4, "shift": 0}, "expected shift >= 1, got 0"),
+        (torch.zeros(9, 3, 8, 8), {"clip_frames": 4}, r"got \(9, 3, 8, 8\) torch.float32. Give colours from 0 to 255"),
+        (np.zeros((9, 3, 8, 8), np.uint8), {"clip_frames": 4}, r"got a numpy.ndarray. Give a torch.Tensor"),
+        ("x.mp4", {"clip_frames": 4}, "got a str. Decode the file first"),
     ],
 )
 def test_a_video_that_cannot_be_looked_at_is_refused(video, options, message):

@@ -51,7 +51,10 @@ def test_a_mixture_that_is_fitted_tells_the_two_ways_apart_on_pairs_it_has_not_s
     assert mean_nats(made, made.prior_net, *others, seed=0) < before - 0.5
     assert isinstance(made.prior_net, MixturePrior)
     assert all(torch.equal(weight, posterior[name]) for name, weight in made.posterior_net.state_dict().items())
-    assert "fit, on 40 pairs beside it: kept" in str(fit)
+    assert str(fit) == (
+        f"prior MixturePrior: {fit.nats_after:.3f} nats on 40 kept-out pairs after the fit, "
+        f"{fit.nats_before:.3f} before (lower is better): kept"
+    )
 
 
 def test_a_prior_that_is_not_better_is_dropped() -> None:

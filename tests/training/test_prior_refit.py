@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 
 import pytest
@@ -92,7 +93,9 @@ def test_the_command_refits_with_the_class_it_is_given(run, capsys):
     with pytest.raises(SystemExit) as left:
         main(["refit-prior", "--run", str(run), *options])
     assert left.value.code == 0
-    assert "pairs beside it: kept" in capsys.readouterr().out
+    assert re.search(
+        r"prior MixturePrior: .* kept-out pairs after the fit, .* \(lower is better\): kept", capsys.readouterr().out
+    )
     with safe_open(run / "weights.safetensors", framework="pt") as file:
         assert json.loads(file.metadata()[PRIOR])["init_args"]["num_components"] == 5
     assert load(run).latent.prior_net.num_components == 5
@@ -131,7 +134,7 @@ def test_a_prior_that_was_trained_along_is_in_the_weights_and_in_no_checkpoint(
     def given(latent, contexts, futures, settings, **_):
         """A fit on the few pairs of this world would not be better than what the training left."""
         latent.prior_net = settings.prior(contexts.shape[1], latent.latent_dim)
-        return PriorFit(None, 0.0, 0, True, len(contexts), 0)
+        return PriorFit(None, 0.0, 0, True, len(contexts), 0, "MixturePrior")
 
     monkeypatch.setattr("videossl.training.transition_fit.fit_prior", given)
     shared = "{max_steps: 20, nats: 1.5, num_components: 4}"

@@ -72,7 +72,10 @@ def test_an_untrained_transition_learns_the_turns_and_is_kept(latent, beta):
     assert fit.is_better
     assert fit.after < fit.before - 0.5
     assert (fit.num_pairs, fit.num_kept_out) == (360, 40)
-    assert "kept" in str(fit)
+    assert str(fit) == (
+        f"transition: loss {fit.after:.3f} on 40 kept-out pairs after the fit, {fit.before:.3f} before "
+        "(lower is better): kept"
+    )
 
 
 def test_a_transition_that_is_not_better_is_dropped_with_all_its_weights():
@@ -164,7 +167,7 @@ def test_a_shared_stage_learns_with_one_mixture_of_all_contexts_and_gives_the_pr
 @pytest.mark.parametrize(
     ("made", "says"),
     [
-        (lambda: TransitionRefit(shared=SharedStage()), "Set training.refit_transition.prior"),
+        (lambda: TransitionRefit(shared=SharedStage()), "Set training.refit_transition.prior.*_transition.shared null"),
         (lambda: SharedStage(num_components=0), "num_components and max_steps .* >= 1, got 0 and 2500"),
         (lambda: SharedStage(nats=-1.0), "nats of a refit above 0"),
     ],
@@ -212,16 +215,21 @@ def test_a_prior_that_foresees_r_less_well_is_left_out_and_that_is_said():
     [
         ((None, None), None, {}, "this model has none"),
         ((None, MLPEditor), None, {"rollout": True}, "Leave one of them out"),
-        ((None, MLPEditor), None, {"nats": 1.0}, "nats=1 .* has no latent"),
+        ((None, MLPEditor), None, {"nats": 1.0}, "nats=1 .* has no latent.*--training.refit_transition.nats null"),
         ((GaussianLatent, MLPEditor), FixedBeta(0.1), {"nats": 1.0}, "a FixedBeta as beta"),
         (
             (GaussianLatent, MLPEditor),
             FixedBeta(0.1),
             {"prior": MixturePrior, "shared": SharedStage(nats=2.0)},
-            "shared.nats=2 .* a FixedBeta as beta",
+            "shared.nats=2 .* a FixedBeta as beta.*_transition.shared.nats null",
         ),
         ((None, MLPEditor), None, {"prior": MixturePrior}, "prior .* has no latent"),
-        ((CodebookLatent, MLPEditor), FixedBeta(0.1), {"prior": MixturePrior}, "prior .* has a CodebookLatent"),
+        (
+            (CodebookLatent, MLPEditor),
+            FixedBeta(0.1),
+            {"prior": MixturePrior},
+            "has a CodebookLatent.*_transition.prior null",
+        ),
         ((GaussianLatent, MLPEditor), FixedBeta(0.1), {"prior": FlowMatchingPrior}, "training.refit.prior"),
         ((GaussianLatent, MLPEditor), FixedBeta(0.1), {"prior": GatePrior}, "no prior of a GaussianLatent"),
         ((GaussianLatent, MLPEditor), FixedBeta(0.1), {"prior": nn.Linear}, "is no prior: .*log_prob"),

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from videossl.errors import UsageError
-from videossl.worlds import Digits, Truth, World, is_world, load_world, write_world
+from videossl.worlds import Digits, Truth, World, copy_world, is_world, load_world, write_world
 from videossl.worlds.video_file import write_video
 
 
@@ -186,3 +186,11 @@ def test_worlds_are_imported_without_a_decoder():
     code = f"import sys, videossl.worlds; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_folders_may_be_given_as_text(folder, tmp_path):
+    assert is_world(str(folder))
+    assert len(load_world(str(folder))[1]) == 150
+    write_world(Digits(), str(tmp_path / "made"), num_videos=1, seed=0)
+    copy_world(str(tmp_path / "made"), str(tmp_path))
+    assert is_world(tmp_path)

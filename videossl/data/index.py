@@ -71,9 +71,9 @@ class VideoIndex(Sequence[Video]):
         heldout_share: float = 0.1,
         seed: int = 0,
         num_workers: int = 1,
-        known: Path | None = None,
+        known: Path | str | None = None,
         check: Check = "fast",
-        unfinished: Path | None = None,
+        unfinished: Path | str | None = None,
         deadline_seconds: float = DEADLINE_SECONDS,
     ) -> "VideoIndex":
         """Look into every video that no earlier index knows as it is now.
@@ -111,30 +111,31 @@ class VideoIndex(Sequence[Video]):
             raise UsageError(f'expected the check "fast" or "full", got "{check}".')
         if not deadline_seconds > 0:
             raise UsageError(f"expected deadline_seconds above 0, got {deadline_seconds}.")
-        before = read_index(known) if known is not None else []
+        before = read_index(Path(known)) if known is not None else []
         if isinstance(videos, str | Path) and is_index(Path(videos)):
             rows = read_index(Path(videos))
             before += rows
             sources = [_source(row) for row in rows]
         else:
             sources = find_videos(videos)
-        indexing = Indexing(sources, before, check=check, unfinished=unfinished)
+        kept = None if unfinished is None else Path(unfinished)
+        indexing = Indexing(sources, before, check=check, unfinished=kept)
         found = indexing.run(num_workers=num_workers, deadline_seconds=deadline_seconds)
         rows = _with_split(_with_label_ids(found), heldout_share=heldout_share, seed=seed)
         return cls(rows, indexing.changes(rows))
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write the index as Parquet, one row a video."""
-        write_index(self.rows, path)
+        write_index(self.rows, Path(path))
 
     @classmethod
-    def load(cls, path: Path) -> "VideoIndex":
+    def load(cls, path: Path | str) -> "VideoIndex":
         """Read an index that `save` wrote, now or in an earlier version.
 
         Raises:
             UsageError: There is no such file, or it is no index.
         """
-        return cls(read_index(path))
+        return cls(read_index(Path(path)))
 
 
 def _source(row: Video) -> Source:

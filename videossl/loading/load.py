@@ -137,11 +137,12 @@ def load(
         The model in evaluation mode, without gradients.
 
     Raises:
-        UsageError: No such model, no weights, weights that are not of this model or that are a pickle, or a config that
-            names classes of elsewhere.
+        UsageError: No such model, no weights, weights that are not of this model or that are a pickle, a config that
+            names classes of elsewhere, or a device that torch cannot use here.
     """
     from videossl.loading.hub import PretrainedWorldModel
 
+    check_device(device)
     files = find_model_files(run, revision=revision, **hub)
     if hub:  # from another cache, where transformers would not look
         files = replace(files, hub_id=None)
@@ -176,12 +177,28 @@ def _weights_of(files: ModelFiles) -> Path:
 
 
 def usable(device: str) -> str:
-    """The device, if torch can use it here."""
+    """The device that `--device` names, if torch can use it here.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    check_device(device, named="--device ", instead="--device cpu")
+    return device
+
+
+def check_device(device: torch.device | str, *, named: str = "the device ", instead: str = 'device="cpu"') -> None:
+    """Refuse a device that torch cannot use here.
+
+    Args:
+        device: Which.
+        named: What stands before it in the message.
+        instead: How its caller asks for another.
+
+    Raises:
+        UsageError: No such device, or torch was built without it.
+    """
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = (str(error).splitlines() or ["unknown"])[0]
-        raise UsageError(
-            f"--device {device} cannot be used here: {reason.rstrip(chr(46))}. Use --device cpu."
-        ) from error
-    return device
+        raise UsageError(f"{named}{device} cannot be used here: {reason.rstrip(chr(46))}. Use {instead}.") from error

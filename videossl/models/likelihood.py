@@ -7,7 +7,6 @@ import torch
 from einops import repeat
 from torch import Tensor
 
-from videossl.errors import UsageError
 from videossl.transition import CodebookLatent
 from videossl.transition.von_mises_fisher import log_normaliser, most_telling_concentration
 
@@ -54,10 +53,6 @@ def _weighted_cosines(
 
     The weight is p(r | state) / q(r | state, future) / K.
     """
-    if num_samples < 1:
-        raise UsageError(f"expected num_samples >= 1, got {num_samples}.")
-    if len(states) != len(futures):
-        raise UsageError(f"expected a future for each context, got {len(states)} contexts and {len(futures)} futures.")
     if model.latent is None:
         cosines = (model.transition(states, None).double() * futures.double()).sum(-1)
         return cosines[:, None], torch.zeros_like(cosines)[:, None]

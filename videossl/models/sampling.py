@@ -8,6 +8,7 @@ from einops import rearrange, repeat
 from torch import Tensor
 
 from videossl.errors import UsageError
+from videossl.models.checks import described
 from videossl.transition import Stratified
 
 if TYPE_CHECKING:
@@ -25,12 +26,7 @@ def sample_futures(
     stratified: bool,
 ) -> Tensor:
     """Futures of states (B, D) of unit norm, (B, K, S, D); see `WorldModel.sample_futures`."""
-    if num_samples < 1 or horizon < 1:
-        raise UsageError(
-            f"expected num_samples >= 1 and horizon >= 1, got {num_samples} and {horizon}. "
-            "Ask for at least one future of one step."
-        )
-    given = _given(model, latent, num_contexts=len(states), horizon=horizon)
+    given = _given(model, latent, states, horizon=horizon)
     generators = [
         torch.Generator(device=states.device).manual_seed(hash((seed, row)) % 2**63) for row in range(len(states))
     ]
@@ -67,18 +63,19 @@ def _drawn(
     return torch.stack(drawn)
 
 
-def _given(model: "WorldModel", latent: Tensor | None, *, num_contexts: int, horizon: int) -> Tensor:
-    """Latents that were given for the first steps, (S', B, R)."""
+def _given(model: "WorldModel", latent: Tensor | None, states: Tensor, *, horizon: int) -> Tensor:
+    """Latents that were given for the first steps, (S', B, R), of the type and device of states (B, D)."""
     if latent is None:
         return torch.empty(0)
     if model.latent is None:
         raise UsageError("this model has no latent to steer by: it was trained with model.latent null.")
-    steps = latent[:, None] if latent.ndim == 2 else latent
-    if steps.ndim != 3 or len(steps) != num_contexts or steps.shape[2] != model.latent_dim:
+    axes = latent.ndim if isinstance(latent, Tensor) else 0
+    steps = latent[None, None] if axes == 1 else latent[:, None] if axes == 2 else latent
+    if axes not in (1, 2, 3) or len(steps) not in (1, len(states)) or steps.shape[2] != model.latent_dim:
         raise UsageError(
-            f"expected latent (B, R) or (B, S, R) with B = {num_contexts} and R = {model.latent_dim}, got "
-            f"{tuple(latent.shape)}."
+            f"expected latent (B, R) or (B, S, R) with B = {len(states)}, or 1 or (R,) to steer all contexts alike, "
+            f"and R = {model.latent_dim}, got {described(latent)}."
         )
     if steps.shape[1] > horizon:
         raise UsageError(f"expected latents of at most horizon = {horizon} steps, got {steps.shape[1]}. Raise horizon.")
-    return rearrange(steps, "b s r -> s b r")
+    return rearrange(steps.to(states).expand(len(states), -1, -1), "b s r -> s b r")

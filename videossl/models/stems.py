@@ -97,4 +97,5 @@ class ConvStem(nn.Module):
         hidden = F.conv2d(planes, weight, bias, first.stride, first.padding)
         for norm, convolution in zip(self.norms, self.convolutions[1:], strict=True):
             hidden = convolution(F.gelu(norm(hidden)))
-        return rearrange(hidden, "(b t) e h w -> b t h w e", b=len(clips))
+        # By the length of time: a batch size taken from Python's len() would be a constant of an exported file.
+        return rearrange(hidden, "(b t) e h w -> b t h w e", t=clips.shape[1] // self.tubelet_frames)

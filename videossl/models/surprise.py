@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from videossl.errors import UsageError
+from videossl.models.checks import VIDEO, check_counts, check_frames
 
 if TYPE_CHECKING:
     from videossl.models.world_model import WorldModel
@@ -41,15 +42,10 @@ def embedded_pairs(
         First frames of the contexts (n,) int64, increasing; states of contexts and of futures, (n, D) each.
 
     Raises:
-        UsageError: Another shape, numbers below 1, or a video that is too short.
+        UsageError: Another type or shape, numbers below 1, or a video that is too short.
     """
-    if video.ndim != 4 or video.dtype != torch.uint8:
-        raise UsageError(f"expected a video of shape (T, 3, H, W) uint8, got {tuple(video.shape)} {video.dtype}.")
-    if min(clip_frames, shift, every, batch_size) < 1:
-        raise UsageError(
-            "expected clip_frames, shift, every and batch_size of at least 1, got "
-            f"{clip_frames}, {shift}, {every} and {batch_size}."
-        )
+    check_frames(video, shape=VIDEO)
+    check_counts(clip_frames=clip_frames, shift=shift, every=every, batch_size=batch_size)
     if len(video) < shift + clip_frames:
         raise UsageError(
             f"a context and its future need {shift + clip_frames} frames, got a video of {len(video)}. Give a longer "

@@ -10,6 +10,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from videossl.errors import UsageError
+from videossl.models.checks import check_counts, check_frames, described
 from videossl.models.encoder import Encoder
 from videossl.models.heads import MLPProjector, Projector
 from videossl.models.likelihood import fitted_concentration, log_prob
@@ -134,11 +135,7 @@ class WorldModel(nn.Module):
 
     def _pixels(self, frames: Tensor) -> Tensor:
         """Frames (B, T, 3, H, W) uint8 -> the same from 0 to 1."""
-        if frames.ndim != 5 or frames.dtype != torch.uint8 or frames.numel() == 0:
-            raise UsageError(
-                f"expected frames of shape (B, T, 3, H, W) uint8, got {tuple(frames.shape)} {frames.dtype}. "
-                "A single clip needs a leading axis: frames[None]."
-            )
+        check_frames(frames)
         return frames.to(self.encoder.pixel_mean) / 255
 
     @torch.no_grad()
@@ -163,7 +160,8 @@ class WorldModel(nn.Module):
             horizon: Steps S, >= 1; one step is the distance in time between the views in training.
             seed: Of the samples. The same seed gives the same futures, whatever was sampled before; those of a context
                 depend on its place in the batch, and not on what else is in it.
-            latent: r of the first step (B, R), or of the first steps (B, S', R), S' <= S. None: all from the prior.
+            latent: r of the first step (B, R), or of the first steps (B, S', R), S' <= S. B may be 1, and one r (R,):
+                all contexts are steered alike then. None: all from the prior.
             stratified: Spread the K futures of a context evenly over what the prior holds possible. Each is drawn with
                 the same probabilities as without, but they are not independent any more: what has a probability of p
                 comes about K p times, less by chance. Fewer find every future. What counts on independent draws (the
@@ -177,6 +175,7 @@ class WorldModel(nn.Module):
             UsageError: Wrong shapes or numbers, a sparse latent without a prior, or `stratified` with a prior that has
                 no `stratified_sample`: one of your own.
         """
+        check_counts(num_samples=num_samples, horizon=horizon)
         return sample_futures(
             self,
             self._state(frames),
@@ -211,13 +210,14 @@ class WorldModel(nn.Module):
             UsageError: Wrong shapes or numbers, or a sparse latent without a prior.
         """
         self.check_prior()
-        return log_prob(self, self._state(context), self._state(future), num_samples=num_samples, seed=seed)
+        check_counts(num_samples=num_samples)
+        return log_prob(self, *self._pairs(context, future), num_samples=num_samples, seed=seed)
 
     @torch.no_grad()
     def fit_concentration(self, context: Tensor, future: Tensor) -> None:
         """Set `concentration` by how well contexts tell their futures from one another's; both as in `log_prob`."""
         self.check_prior()
-        self.concentration.fill_(fitted_concentration(self, self._state(context), self._state(future)))
+        self.concentration.fill_(fitted_concentration(self, *self._pairs(context, future)))
 
     @torch.no_grad()
     def surprise(
@@ -246,18 +246,20 @@ class WorldModel(nn.Module):
             `Surprise`: frame numbers (n,) and nats (n,).
 
         Raises:
-            UsageError: A video of another shape or shorter than a context and its future, or a sparse latent without
-                a prior.
+            UsageError: No frames or others, wrong numbers, a video shorter than a context and its future, or a sparse
+                latent without a prior.
         """
         self.check_prior()
-        length = clip_frames or self.clip_frames
+        check_counts(num_samples=num_samples)
+        length = self.clip_frames if clip_frames is None else clip_frames
         if length is None:
             raise UsageError("this model does not say how long its clips were. Give clip_frames.")
+        shift = length if shift is None else shift
         starts, contexts, futures = embedded_pairs(
-            self, video, clip_frames=length, shift=shift or length, every=every, batch_size=batch_size
+            self, video, clip_frames=length, shift=shift, every=every, batch_size=batch_size
         )
         nats = -self.log_prob(contexts, futures, num_samples=num_samples, seed=seed)
-        return Surprise(starts + (shift or length), nats)
+        return Surprise(starts + shift, nats)
 
     @torch.no_grad()
     def mean_future(self, frames: Tensor) -> Tensor:
@@ -278,8 +280,12 @@ class WorldModel(nn.Module):
 
         Returns:
             (B, K, D) of unit norm.
+
+        Raises:
+            UsageError: Wrong shapes or numbers.
         """
-        state, target = (repeat(self._state(x), "b d -> b k d", k=num_samples) for x in (context, future))
+        check_counts(num_samples=num_samples)
+        state, target = (repeat(x, "b d -> b k d", k=num_samples) for x in self._pairs(context, future))
         if self.latent is None:
             return self.transition(state, None)
         generator = torch.Generator(device=state.device).manual_seed(seed)
@@ -292,10 +298,14 @@ class WorldModel(nn.Module):
         """r of contexts and futures, frames (B, T, 3, H, W) uint8 or states (B, D), -> (B, R).
 
         The posterior mean; of a sparse latent the values of the gates that are more likely open than shut, else 0.
+
+        Raises:
+            UsageError: Wrong shapes, or no latent.
         """
+        state, target = self._pairs(context, future)
         if isinstance(self.latent, SparseGate):
-            return self.latent.gates(self._state(context), self._state(future)).most_likely()
-        return self.latent_distributions(self._state(context), self._state(future))[0].mean
+            return self.latent.gates(state, target).most_likely()
+        return self.latent_distributions(state, target)[0].mean
 
     @torch.no_grad()
     def kl_nats(self, context: Tensor, future: Tensor, *, num_samples: int = 16, seed: int = 0) -> Tensor:
@@ -304,20 +314,25 @@ class WorldModel(nn.Module):
         Exact between Gaussians and between codes, otherwise the mean of `log q(r) - log p(r)` over draws of r from q.
 
         Args:
-            context: States (B, D).
-            future: States (B, D).
+            context: Frames (B, T, 3, H, W) uint8 or states (B, D).
+            future: The same of the futures.
             num_samples: Draws K of r per pair where they are needed, >= 1.
             seed: Of the draws.
 
         Returns:
             (B,) float; an estimate can be below 0.
+
+        Raises:
+            UsageError: Wrong shapes or numbers, no latent, or one without a prior.
         """
-        posterior, prior = self.latent_distributions(context, future)
+        check_counts(num_samples=num_samples)
+        state, target = self._pairs(context, future)
+        posterior, prior = self.latent_distributions(state, target)
         if isinstance(posterior, DiagonalGaussian) and isinstance(prior, DiagonalGaussian):
             return kl_divergence(posterior, prior)
         if isinstance(posterior, Codes) and isinstance(prior, Codes):
             return posterior.kl(prior)
-        generator = torch.Generator(device=context.device).manual_seed(seed)
+        generator = torch.Generator(device=state.device).manual_seed(seed)
         draws = [posterior.sample(generator) for _ in range(num_samples)]
         return torch.stack([posterior.log_prob(r) - prior.log_prob(r) for r in draws]).mean(0)
 
@@ -398,12 +413,26 @@ class WorldModel(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _state(self, frames_or_state: Tensor) -> Tensor:
-        """Frames (B, T, 3, H, W) uint8 -> states (B, D); states pass, normalised."""
-        if frames_or_state.ndim == 2 and frames_or_state.shape[1] == self.embedding_dim:
-            return F.normalize(frames_or_state, dim=-1)
+        """Frames (B, T, 3, H, W) uint8 -> states (B, D); states pass, normalised, of the model's type and device."""
+        if not isinstance(frames_or_state, Tensor) or frames_or_state.ndim not in (2, 5):
+            raise UsageError(
+                f"expected frames of shape (B, T, 3, H, W) uint8 or states of shape (B, {self.embedding_dim}) in a "
+                f"torch.Tensor, got {described(frames_or_state)}. One clip or state needs a leading axis: [None]."
+            )
         if frames_or_state.ndim == 5:
             return self.embed(frames_or_state).embedding
-        raise UsageError(
-            f"expected frames of shape (B, T, 3, H, W) uint8 or states of shape (B, {self.embedding_dim}), "
-            f"got {tuple(frames_or_state.shape)}."
-        )
+        if frames_or_state.shape[1] != self.embedding_dim:
+            raise UsageError(
+                f"expected states of shape (B, {self.embedding_dim}), got {described(frames_or_state)}. Give the "
+                "`embedding` that `embed` of this model gives."
+            )
+        return F.normalize(frames_or_state.to(self.encoder.pixel_mean), dim=-1)
+
+    def _pairs(self, context: Tensor, future: Tensor) -> tuple[Tensor, Tensor]:
+        """States of contexts and of as many futures, (B, D) each; both as `_state` takes them."""
+        if isinstance(context, Tensor) and isinstance(future, Tensor) and len(context) != len(future):
+            raise UsageError(
+                f"expected a future for each context, got {len(context)} contexts and {len(future)} futures. Give as "
+                "many of both."
+            )
+        return self._state(context), self._state(future)

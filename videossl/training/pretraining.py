@@ -227,7 +227,8 @@ def _check_refit(model: WorldModel, beta: Beta | None, settings: TrainingSetting
         if nats is not None and not isinstance(beta if model.latent is not None else None, InformationBudget):
             raise UsageError(
                 f"training.refit_transition.{name}={nats:g} is held by an InformationBudget, and this model has "
-                f"{'no latent' if model.latent is None else f'a {type(beta).__name__} as beta'}. Leave it out."
+                f"{'no latent' if model.latent is None else f'a {type(beta).__name__} as beta'}. Leave it out, or say "
+                f"--training.refit_transition.{name} null."
             )
     if refit.prior is not None:
         _check_trained_along(refit.prior, model.latent)
@@ -237,7 +238,10 @@ def _check_trained_along(prior: Made, latent: nn.Module | None) -> None:
     setting = "training.refit_transition.prior"
     if not isinstance(latent, GaussianLatent):
         kind = "no latent" if latent is None else f"a {type(latent).__name__}"
-        raise UsageError(f"{setting} is trained along with a GaussianLatent, and this model has {kind}. Leave it out.")
+        raise UsageError(
+            f"{setting} is trained along with a GaussianLatent, and this model has {kind}. Leave it out, or say "
+            f"--{setting} null."
+        )
     made = tried_prior(prior, latent, setting)
     if isinstance(made, FittedByMatching):
         raise UsageError(

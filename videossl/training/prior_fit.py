@@ -54,6 +54,7 @@ class PriorFit:
         is_better: Whether the fitted prior is better, and the latent has it now; otherwise it is as it was.
         num_pairs: Pairs that were fitted on.
         num_kept_out: Pairs that were kept out.
+        prior: Class of the fitted prior.
     """
 
     nats_before: float | None
@@ -62,13 +63,14 @@ class PriorFit:
     is_better: bool
     num_pairs: int
     num_kept_out: int
+    prior: str
 
     def __str__(self) -> str:
         kept = "kept" if self.is_better else "dropped, the one before is kept"
-        before = "none" if self.nats_before is None else f"{self.nats_before:.3f} nats"
+        before = "there was none" if self.nats_before is None else f"{self.nats_before:.3f}"
         return (
-            f"prior: {before} before and {self.nats_after:.3f} after the fit, on "
-            f"{self.num_kept_out} pairs beside it: {kept}"
+            f"prior {self.prior}: {self.nats_after:.3f} nats on {self.num_kept_out} kept-out pairs after the fit, "
+            f"{before} before (lower is better): {kept}"
         )
 
 
@@ -117,7 +119,7 @@ def fit_prior(
     is_better = before is None or after < before
     if is_better:
         latent.prior_net = best.train(old.training if old is not None else False)
-    return PriorFit(before, after, steps, is_better, len(fitted[0]), len(judged[0]))
+    return PriorFit(before, after, steps, is_better, len(fitted[0]), len(judged[0]), type(best).__name__)
 
 
 @torch.no_grad()

@@ -118,7 +118,8 @@ class TransitionRefit:
         if self.shared is not None and self.prior is None:
             raise UsageError(
                 "the shared stage of a refit comes before a prior of each context is trained along, and none is. Set "
-                "training.refit_transition.prior, for example to videossl.models.MixturePrior."
+                "training.refit_transition.prior, for example to videossl.models.MixturePrior, or say "
+                "--training.refit_transition.shared null."
             )
 
 

@@ -55,8 +55,8 @@ class TransitionFit:
             prior = "; the prior that was fitted to it stays"
         first = "" if self.shared is None else f"{self.shared}, with a prior that all contexts share\n"
         return (
-            f"{first}transition: loss {self.before:.3f} before and {self.after:.3f} after the fit, on "
-            f"{self.num_kept_out} pairs beside it: {kept}{prior}"
+            f"{first}transition: loss {self.after:.3f} on {self.num_kept_out} kept-out pairs after the fit, "
+            f"{self.before:.3f} before (lower is better): {kept}{prior}"
         )
 
 

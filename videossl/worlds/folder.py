@@ -29,7 +29,7 @@ VIDEOS_AT_ONCE = 128
 KEYS = ("class_path", "init_args", "num_videos", "seed", "frames_per_second")
 
 
-def write_world(world: World, out: Path, *, num_videos: int, seed: int, frames_per_second: int = 8) -> None:
+def write_world(world: World, out: Path | str, *, num_videos: int, seed: int, frames_per_second: int = 8) -> None:
     """Draw `num_videos` videos of a world and write them with their truth. `out` appears when all is complete.
 
     Args:
@@ -43,6 +43,7 @@ def write_world(world: World, out: Path, *, num_videos: int, seed: int, frames_p
         UsageError: `out` is not empty, or the arguments cannot make video files.
         WorkError: The disk refused.
     """
+    out = Path(out)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"a world needs a new or empty folder, got {out}, which is not. Delete it or name another.")
     class_path = f"{PACKAGE}.{type(world).__name__}"
@@ -70,13 +71,15 @@ def write_world(world: World, out: Path, *, num_videos: int, seed: int, frames_p
         raise WorkError(f"the world could not be written to {out}: {error}") from error
 
 
-def is_world(folder: Path) -> bool:
+def is_world(folder: Path | str) -> bool:
     """Whether `write_world` made this folder."""
+    folder = Path(folder)
     return (folder / WORLD_FILE).is_file() and (folder / TRUTH_FILE).is_file()
 
 
-def copy_world(folder: Path, out: Path) -> None:
+def copy_world(folder: Path | str, out: Path | str) -> None:
     """What a world's folder says of its videos, beside the same videos in another form."""
+    folder, out = Path(folder), Path(out)
     for name in (TRUTH_FILE, WORLD_FILE):
         with replacing(out / name) as temporary:
             shutil.copyfile(folder / name, temporary)
@@ -84,7 +87,7 @@ def copy_world(folder: Path, out: Path) -> None:
         shutil.copytree(folder / SOURCES, out / SOURCES, dirs_exist_ok=True)
 
 
-def load_world(folder: Path) -> tuple[World, Truth]:
+def load_world(folder: Path | str) -> tuple[World, Truth]:
     """The world that was written to `folder`, and the truth of its videos, `truth.video` naming the files.
 
     Only classes of `videossl.worlds` are made, so a folder from elsewhere runs no code of its own.
@@ -94,6 +97,7 @@ def load_world(folder: Path) -> tuple[World, Truth]:
     """
     import pandas as pd
 
+    folder = Path(folder)
     if not is_world(folder):
         raise UsageError(
             f"a world is a folder with {WORLD_FILE} and {TRUTH_FILE}, got {folder}. Make one with `videossl world`."
