@@ -143,6 +143,8 @@ def test_oracle_of_the_energy_score_of_draws_leaves_out_pairs_of_a_draw_with_its
         (lambda: BranchCoverage()(AXES[0], AXES), r"samples of shape \(B, K, D\)"),
         (lambda: BranchCoverage()(AXES, AXES[..., :3]), r"branches of shape \(1, M, 4\).*got \(1, 4, 3\)"),
         (lambda: BranchPrecision()(AXES, AXES, DECOYS[0]), r"decoys of shape \(1, J, 4\).*got \(4, 4\)"),
+        (lambda: BranchPrecision()(AXES, AXES, None), r"at least one decoy of each context, got none"),
+        (lambda: BranchPrecision()(AXES, AXES, AXES[:, :0]), r"at least one decoy of each context, got none"),
         (lambda: BranchCalibration(8)(AXES, AXES), r"expected 8 branches of each context, got 4"),
         (lambda: BranchCalibration(4)(AXES, AXES, UNEQUAL / 2), r"sum to 1 for every context, got sums from 0.5000"),
         (lambda: BranchCoverage()(AXES, AXES, None, UNEQUAL[:, :3]), r"probabilities of shape \(1, 4\).*got \(1, 3\)"),

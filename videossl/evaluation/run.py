@@ -213,6 +213,8 @@ def _skipped(held_out: HeldOut, twin: FutureModel | None, model: FutureModel, nu
         skipped.append("branch metrics and the row `truth`: these videos come from no world with known branches")
     elif held_out.is_continuous:
         skipped.append("branch metrics: the futures of this world are continuous, there are no branches to count")
+    elif held_out.decoys is None:
+        skipped.append("branch precision: without decoys every sample lands on a branch")
     unread = why_no_readout(held_out)
     if unread is not None:
         skipped.append(f"energy score in px: {unread}")
