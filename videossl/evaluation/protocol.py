@@ -1,7 +1,7 @@
 """What a model must be able to do to be evaluated; `videossl.load` gives one, other people's models may be another."""
 
 from collections.abc import Iterator
-from typing import Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -42,6 +42,15 @@ class Distribution(Protocol):
 
     def log_prob(self, latent: Tensor, /) -> Tensor:
         """Log density of r (..., R), in nats: (...)."""
+        ...
+
+
+@runtime_checkable
+class ExactKL(Protocol):
+    """A distribution that knows its KL to another of its kind."""
+
+    def kl(self, other: Any, /) -> Tensor:
+        """In nats: (...)."""
         ...
 
 
