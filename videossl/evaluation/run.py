@@ -8,6 +8,7 @@ from torch import Tensor
 
 from videossl.errors import UsageError
 from videossl.evaluation.candidate_nll import entropy
+from videossl.evaluation.check_model import check_future_model
 from videossl.evaluation.comparisons import comparisons
 from videossl.evaluation.decoded import decoded_arrays, decoder_for, latent_plane
 from videossl.evaluation.films import surprises
@@ -66,8 +67,13 @@ def evaluate(
         What `metrics.json` holds.
 
     Raises:
-        UsageError: K is not positive, or there are fewer held-out contexts than an evaluation needs.
+        UsageError: K is not positive, a model lacks a method or returns another shape, or there
+            are fewer held-out contexts than an evaluation needs.
+        WorkError: A model returns NaN or infinity.
     """
+    check_future_model(model, untrained=untrained)
+    if twin is not None:
+        check_future_model(twin)
     if num_samples < 1:
         raise UsageError(f"an evaluation needs num_samples >= 1 sampled futures of each context, got {num_samples}.")
     tuning, scored = held_out.tuning_split(seed)
