@@ -8,6 +8,7 @@ from torch import Tensor
 from videossl.errors import UsageError, WorkError
 from videossl.evaluation import evaluate, future_scores
 from videossl.evaluation.check_model import check_future_model, checked_embeddings, checked_futures
+from videossl.evaluation.of_run import evaluate_run
 from videossl.types import Embeddings
 
 
@@ -119,3 +120,14 @@ def test_of_one_sample_and_one_step_the_step_is_the_axis_that_is_forgotten():
 def test_what_fits_is_handed_on_as_it_is():
     given = Embeddings(torch.ones(3, 9), torch.ones(3, 8), torch.ones(3, 2, 9))
     assert checked_embeddings(given, 3) is given
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_numpy_cannot_take_is_wrong_use(seed):
+    with pytest.raises(UsageError, match=rf"expected a seed from 0 to 4294967295, got {seed}"):
+        evaluate(KnowingModel(), None, little_world(), seed=seed)
+
+
+def test_a_negative_seed_is_refused_before_a_run_is_read(tmp_path):
+    with pytest.raises(UsageError, match=r"expected a seed from 0 to 4294967295, got -1"):
+        evaluate_run(tmp_path, seed=-1)

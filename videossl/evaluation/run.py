@@ -15,7 +15,7 @@ from videossl.evaluation.films import surprises
 from videossl.evaluation.futures import FutureScorer, curve_points
 from videossl.evaluation.gallery import gallery, write_gallery
 from videossl.evaluation.health import health
-from videossl.evaluation.held_out import HeldOut
+from videossl.evaluation.held_out import HeldOut, check_seed
 from videossl.evaluation.metric_help import metric_help
 from videossl.evaluation.predictors import Prediction, Predictors
 from videossl.evaluation.probes import WHERE_FREE, probes
@@ -67,10 +67,11 @@ def evaluate(
         What `metrics.json` holds.
 
     Raises:
-        UsageError: K is not positive, a model lacks a method or returns another shape, or there
+        UsageError: K is not positive, the seed is negative, a model lacks a method or returns another shape, or there
             are fewer held-out contexts than an evaluation needs.
         WorkError: A model returns NaN or infinity.
     """
+    check_seed(seed)
     check_future_model(model, untrained=untrained)
     if twin is not None:
         check_future_model(twin)
