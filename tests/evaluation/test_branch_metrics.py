@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from videossl.evaluation import BranchCalibration, BranchCoverage, BranchPrecision, oracles
+from videossl.evaluation import BranchAccuracy, BranchCalibration, BranchCoverage, BranchPrecision, oracles
 from videossl.evaluation.best_of_k import best_of_k
 from videossl.evaluation.branch_coverage import branch_coverage
 from videossl.evaluation.energy_score import energy_score
@@ -143,11 +143,29 @@ def test_oracle_of_the_energy_score_of_draws_leaves_out_pairs_of_a_draw_with_its
         (lambda: BranchCoverage()(AXES[0], AXES), r"samples of shape \(B, K, D\)"),
         (lambda: BranchCoverage()(AXES, AXES[..., :3]), r"branches of shape \(1, M, 4\).*got \(1, 4, 3\)"),
         (lambda: BranchPrecision()(AXES, AXES, DECOYS[0]), r"decoys of shape \(1, J, 4\).*got \(4, 4\)"),
+        (lambda: BranchPrecision()(AXES, AXES, None), r"at least one decoy of each context, got none"),
+        (lambda: BranchPrecision()(AXES, AXES, AXES[:, :0]), r"at least one decoy of each context, got none"),
         (lambda: BranchCalibration(8)(AXES, AXES), r"expected 8 branches of each context, got 4"),
         (lambda: BranchCalibration(4)(AXES, AXES, UNEQUAL / 2), r"sum to 1 for every context, got sums from 0.5000"),
         (lambda: BranchCoverage()(AXES, AXES, None, UNEQUAL[:, :3]), r"probabilities of shape \(1, 4\).*got \(1, 3\)"),
+        (lambda: BranchAccuracy()(AXES, torch.full((1, 4), 99), AXES), r"told branches from 0 to 3, got 99 to 99"),
+        (lambda: BranchAccuracy()(AXES, torch.full((1, 4), -1), AXES, DECOYS), r"from 0 to 3, got -1 to -1"),
     ],
 )
 def test_branch_metrics_say_what_they_want(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("name", ["samples", "branches", "decoys"])
+@pytest.mark.parametrize("metric", [BranchCoverage(), BranchPrecision(), BranchCalibration(4)])
+def test_what_is_not_finite_lands_nowhere_and_is_refused(metric, name):
+    given = {"samples": AXES, "branches": AXES, "decoys": DECOYS}
+    with pytest.raises(ValueError, match=rf"finite {name}, got 16 of 16 values"):
+        metric.update(**given | {name: torch.full_like(AXES, torch.nan)})
+
+
+@pytest.mark.parametrize("name", ["samples", "branches", "decoys"])
+def test_a_branch_is_found_whatever_the_precision_of_the_other_embeddings(name):
+    given = {"samples": AXES[:, [0, 1, 1]], "branches": AXES, "decoys": DECOYS}
+    assert lands_on(**given | {name: given[name].double()}).tolist() == [[0, 1, 1]]

@@ -192,6 +192,14 @@ def test_a_continuous_world_has_an_energy_oracle_and_no_branches_to_count():
     assert any("continuous" in reason for reason in metrics["skipped"])
 
 
+def test_without_decoys_no_row_has_a_precision_and_it_is_said():
+    metrics = evaluate(KnowingModel(), None, replace(little_world(), decoys=None), num_samples=4, seed=0)
+    assert "coverage" in metrics["metric_help"]
+    assert not any("precision" in row["metrics"] for row in metrics["rows"])
+    assert "branch precision: without decoys every sample lands on a branch" in metrics["skipped"]
+    assert "precision together" not in " ".join(table(metrics).split())
+
+
 def test_a_deterministic_model_can_be_evaluated_too():
     metrics = evaluate(twin(), None, little_world(), num_samples=4, seed=0)
     assert "posterior" not in [row["key"] for row in metrics["rows"]]

@@ -177,8 +177,62 @@ def test_future_metrics_ignore_the_scale_of_embeddings(scale):
             lambda: BestOfK(1)(torch.ones(2, 1, 8), torch.ones(2, 3, 8), torch.ones(2, 4)),
             r"weights of shape \(2, 3\) = \(B, M\).*got \(2, 4\)",
         ),
+        (
+            lambda: BestOfK(1)(torch.ones(2, 1, 8), torch.ones(2, 3, 8), torch.ones(2, 3)),
+            r"weights >= 0 that sum to 1 for every context, got sums from 3.0000 to 3.0000",
+        ),
+        (
+            lambda: EnergyScore()(torch.ones(1, 2, 8), torch.ones(1, 2, 8), torch.tensor([[2.0, -1.0]])),
+            r"weights >= 0 that sum to 1 .* and values from -1.0000",
+        ),
+        (
+            lambda: EnergyScore()(torch.ones(1, 2, 8), torch.ones(1, 2, 8), torch.full((1, 2), torch.nan)),
+            r"weights >= 0 that sum to 1 .* got sums from nan",
+        ),
     ],
 )
 def test_future_metrics_say_what_they_want(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+METRICS_OF_ONE_FUTURE = [lambda: BestOfK(4), EnergyScore, FutureRetrieval, lambda: RankHistogram(4), SpreadSkill]
+
+
+@pytest.mark.parametrize("make", METRICS_OF_ONE_FUTURE)
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf])
+def test_a_model_that_diverged_gets_no_score(make, broken):
+    samples, futures = random_unit(6, 4, 8), random_unit(6, 8, seed=1)
+    samples[2, 1, :3] = broken
+    with pytest.raises(ValueError, match=r"finite samples, got 3 of 192 values .* diverged"):
+        make().update(samples, futures)
+    with pytest.raises(ValueError, match=r"finite futures, got 8 of 48 values"):
+        make().update(random_unit(6, 4, 8), futures.index_fill(0, torch.tensor([3]), broken))
+
+
+def test_decoys_that_are_not_finite_are_refused_before_they_are_kept():
+    metric = FutureRetrieval()
+    with pytest.raises(ValueError, match=r"finite decoys, got 48 of 48 values"):
+        metric.update(random_unit(2, 4, 8), random_unit(2, 8), torch.full((2, 3, 8), torch.nan))
+    assert metric.samples == []
+
+
+@pytest.mark.parametrize("make", METRICS_OF_ONE_FUTURE)
+@pytest.mark.parametrize("wide", [0, 1])
+def test_samples_and_futures_of_two_precisions_score_as_in_the_wider(make, wide):
+    given = [random_unit(6, 4, 8), random_unit(6, 8, seed=1)]
+    mixed = [value.double() if number == wide else value for number, value in enumerate(given)]
+    found, expected = make(), make()
+    found.update(*mixed)
+    expected.update(*(value.double() for value in given))
+    torch.testing.assert_close(found.compute(), expected.compute(), atol=1e-6, rtol=1e-6)
+
+
+def test_weights_may_be_of_another_precision_than_the_futures():
+    samples, futures = random_unit(6, 4, 8).double(), random_unit(6, 3, 8, seed=1)
+    weights = torch.tensor([[0.5, 0.25, 0.25]]).expand(6, 3)
+    for metric in (BestOfK(4), EnergyScore()):
+        plain, mixed = metric.clone(), metric.clone()
+        plain.update(samples.float(), futures, weights)
+        mixed.update(samples, futures, weights)
+        torch.testing.assert_close(mixed.compute(), plain.compute(), atol=1e-6, rtol=1e-6)

@@ -1,5 +1,7 @@
 """Probes of a model, collapse health and gallery: each against something known."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,11 @@ from fake_models import D, KnowingModel, M, little_probe, little_world, real_vid
 
 from videossl.evaluation.gallery import gallery, principal_plane, write_gallery
 from videossl.evaluation.health import active_units, health
-from videossl.evaluation.latents import kl_per_unit
+from videossl.evaluation.latents import kl_per_unit, latents
 from videossl.evaluation.predictors import prior_samples
-from videossl.evaluation.probes import probes
+from videossl.evaluation.probes import probe_features, probes
 from videossl.evaluation.space import embed_space
+from videossl.transition import Codes
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -53,6 +56,53 @@ def test_a_dead_latent_is_said_aloud():
     assert (found["kl_nats"], found["active_units"]) == (0, 0)
     assert found["posterior_prior_gap"] == pytest.approx(0, abs=0.1)
     assert found["posterior_branch_accuracy"] == 0.2
+
+
+class CodedLatent(KnowingModel):
+    """Its codes, nearly as likely with the future seen as without."""
+
+    def latent_distributions(self, context, future):
+        logits = noise(len(context), 16)
+        return Codes(logits + 0.01 * noise(len(context), 16, seed=1)), Codes(logits)
+
+
+def test_the_divergence_of_codes_is_exact():
+    model, states = CodedLatent(), unit(noise(40, D))
+    posterior, prior = model.latent_distributions(states, states)
+    expected = torch.distributions.kl_divergence(
+        torch.distributions.Categorical(logits=posterior.logits), torch.distributions.Categorical(logits=prior.logits)
+    )
+    torch.testing.assert_close(latents(model, states, states, seed=0).kl, expected, atol=1e-6, rtol=1e-3)
+
+
+class BelowZero(NamedTuple):
+    """A distribution by whose draws the KL comes out below zero."""
+
+    mean: torch.Tensor
+    offset: float
+
+    @property
+    def variance(self):
+        return torch.ones_like(self.mean)
+
+    def sample(self, generator=None):
+        return self.mean
+
+    def log_prob(self, latent):
+        return torch.full_like(latent[:, 0], self.offset)
+
+
+class NearlyDead(DeadLatent):
+    def latent_distributions(self, context, future):
+        return BelowZero(torch.zeros_like(context), -0.0003), BelowZero(torch.zeros_like(context), 0.0)
+
+
+def test_no_divergence_is_reported_below_zero():
+    model, held_out = NearlyDead(), little_world()
+    found = health(model, embed_space(model, held_out, "run"), posterior_branch_accuracy=0.2, num_samples=4, seed=0)
+    assert found["kl_nats"] == 0
+    assert "(KL 0.000 nats)" in found["warnings"][0]
+    assert probe_features(model, held_out.probe, seed=0)[1] == 0
 
 
 @pytest.fixture(scope="module")

@@ -46,6 +46,15 @@ def test_energy_of_trajectories_matches_a_hand_computed_case():
     torch.testing.assert_close(of_truth, torch.tensor([0.2 * 0.8 * 5]))
 
 
+def test_energy_of_trajectories_refuses_what_would_be_no_score():
+    _, motion = world()
+    samples, weights = motion.branches, torch.ones(N, M)
+    with pytest.raises(ValueError, match=r"weights >= 0 that sum to 1 .* got sums from 4.0000"):
+        TrajectoryEnergy().update(samples, motion.branches, weights)
+    with pytest.raises(ValueError, match=r"finite samples, got 576 of 576"):
+        TrajectoryEnergy().update(samples * torch.nan, motion.futures)
+
+
 def test_objects_are_told_apart():
     one, other = torch.tensor([0.0, 0.0]), torch.tensor([3.0, 4.0])
     path = torch.stack([one, other])[None]  # (T = 1, O, 2)

@@ -32,7 +32,7 @@ def best_of_k_curve(samples: Tensor, futures: Tensor, weights: Tensor | None = N
             for k in range(1, num_samples + 1)
         ]
     )  # (k, i)
-    return torch.einsum("ki,bim,bm->bk", shares, ordered, weights)
+    return torch.einsum("ki,bim,bm->bk", shares, ordered, weights.to(ordered))
 
 
 def best_of_k(samples: Tensor, futures: Tensor, weights: Tensor | None = None) -> Tensor:

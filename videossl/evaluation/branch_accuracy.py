@@ -20,13 +20,19 @@ def branch_accuracy(samples: Tensor, told: Tensor, branches: Tensor, decoys: Ten
         (B,) in [0, 1].
 
     Raises:
-        ValueError: `told` does not fit the samples.
+        ValueError: `told` does not fit the samples, or names no branch.
     """
     if told.shape != samples.shape[:2]:
         raise ValueError(
             f"expected the told branches (B, K) = {tuple(samples.shape[:2])} beside samples, got {tuple(told.shape)}."
         )
-    return torch.eq(lands_on(samples, branches, decoys), told).float().mean(dim=1)
+    landings = lands_on(samples, branches, decoys)
+    if not ((told >= 0) & (told < branches.shape[1])).all():  # -1 would be hit by whatever lands nowhere
+        raise ValueError(
+            f"expected told branches from 0 to {branches.shape[1] - 1}, got {told.min()} to {told.max()}. "
+            "Count the branches of each context from 0."
+        )
+    return torch.eq(landings, told).float().mean(dim=1)
 
 
 class BranchAccuracy(MeanOverContexts):

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from videossl.evaluation.mean_over_contexts import MeanOverContexts
+from videossl.evaluation.shapes import check_sums_to_one
 
 
 def candidate_nll(log_densities: Tensor, weights: Tensor) -> Tensor:
@@ -25,8 +26,7 @@ def candidate_nll(log_densities: Tensor, weights: Tensor) -> Tensor:
             f"expected log_densities and weights of the same shape (B, C), got {tuple(log_densities.shape)} and "
             f"{tuple(weights.shape)}."
         )
-    if (weights < 0).any() or (weights.sum(dim=1) - 1).abs().max() > 1e-4:
-        raise ValueError("expected weights >= 0 that sum to 1 for every context. Divide them by their sum.")
+    check_sums_to_one("weights", weights)
     normalised = torch.log_softmax(log_densities.double(), dim=1)
     # A candidate that cannot happen may have a log density of minus infinity: it costs nothing.
     return -(torch.where(weights > 0, normalised, 0.0) * weights.double()).sum(dim=1)

@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from videossl.evaluation.mean_over_contexts import MeanOverContexts
-from videossl.evaluation.shapes import distances, unit, weighted_points
+from videossl.evaluation.shapes import distances, unit, weighted_futures, weighted_points
+from videossl.transition.precision import at_least_float32
 
 
 def energy_score(samples: Tensor, futures: Tensor, weights: Tensor | None = None, *, fair: bool = True) -> Tensor:
@@ -20,13 +21,18 @@ def energy_score(samples: Tensor, futures: Tensor, weights: Tensor | None = None
     Returns:
         (B,), at most 2; lower is better.
     """
-    return energy_of_points(unit(samples), unit(futures), weights, fair=fair)
+    futures, weights = weighted_futures(samples, futures, weights)
+    return _energy(unit(samples), futures, weights, fair=fair)
 
 
 def energy_of_points(samples: Tensor, futures: Tensor, weights: Tensor | None = None, *, fair: bool = True) -> Tensor:
     """The same of points as they are, not normalised: (B,), in their own unit. Arguments as in `energy_score`."""
     futures, weights = weighted_points(samples, futures, weights)
-    points = samples.to(futures.dtype)
+    return _energy(at_least_float32(samples), futures, weights, fair=fair)
+
+
+def _energy(points: Tensor, futures: Tensor, weights: Tensor, *, fair: bool) -> Tensor:
+    """Of points (B, K, A) about futures (B, M, A) with weights (B, M): (B,)."""
     num_samples = points.shape[1]
     error = (distances(points, futures).mean(dim=1) * weights).sum(dim=1)  # (B,)
     pairs = num_samples * (num_samples - 1) if fair else num_samples**2

@@ -7,7 +7,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from videossl.evaluation.shapes import check_beside, check_samples, unit
+from videossl.evaluation.shapes import check_beside, check_samples, check_sums_to_one, cosines, unit
 
 ROWS_AT_ONCE = 64
 
@@ -36,10 +36,9 @@ def retrieval_ranks(
         (n,) float, 1 is best, 1 + J + (n - 1) worst. A tie counts half a rank, so a collapsed encoder, for which all
         candidates look the same, ends in the middle and not at the top.
     """
-    check_samples(samples)
-    check_beside(samples, "futures", futures, "B D")
-    decoys = futures[:, None][:, :0] if decoys is None else decoys
-    check_beside(samples, "decoys", decoys, "B J D")
+    decoys = _checked_decoys(samples, futures, decoys)
+    if weights is not None:
+        check_sums_to_one("weights", weights)
     if temperature <= 0:
         raise ValueError(f"expected a temperature > 0, got {temperature}.")
     points, crowd, own = unit(samples), unit(futures), unit(decoys)
@@ -47,15 +46,22 @@ def retrieval_ranks(
     ranks = []
     for start in range(0, len(points), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
-        candidates = torch.cat(
-            [points[rows] @ crowd.T, points[rows] @ own[rows].transpose(1, 2)], dim=-1
-        )  # (b, K, n+J)
+        candidates = torch.cat([cosines(points[rows], crowd), cosines(points[rows], own[rows])], dim=-1)  # (b, K, n+J)
         scores = torch.logsumexp(candidates / temperature + log_weights[rows, :, None], dim=1)  # (b, n + J)
         true = torch.arange(len(points), device=points.device)[rows, None]
         score = scores.gather(1, true)
         better, equal = (scores > score).sum(dim=1), (scores == score).sum(dim=1) - 1
         ranks.append(1 + better + equal / 2)
     return torch.cat(ranks)
+
+
+def _checked_decoys(samples: Tensor, futures: Tensor, decoys: Tensor | None) -> Tensor:
+    """The decoys (B, J, D), J = 0 for none; refuse what does not fit together."""
+    check_samples(samples)
+    check_beside(samples, "futures", futures, "B D")
+    decoys = futures[:, None][:, :0] if decoys is None else decoys
+    check_beside(samples, "decoys", decoys, "B J D")
+    return decoys
 
 
 class FutureRetrieval(Metric):
@@ -89,11 +95,10 @@ class FutureRetrieval(Metric):
 
     def update(self, samples: Tensor, futures: Tensor, decoys: Tensor | None = None) -> None:
         """Add contexts: samples (B, K, D), futures (B, D), decoys (B, J, D) or None in every call."""
-        check_samples(samples)
-        check_beside(samples, "futures", futures, "B D")
+        decoys = _checked_decoys(samples, futures, decoys)
         self.samples.append(samples)
         self.futures.append(futures)
-        self.decoys.append(futures[:, None][:, :0] if decoys is None else decoys)
+        self.decoys.append(decoys)
 
     def compute(self) -> dict[str, Tensor]:
         """`hit_at_<k>` for every k of `tops`, and `mrr`; each ()."""

@@ -168,8 +168,9 @@ class FutureScorer:
         futures = space.futures if space.branches is None else space.branches
         values = {"best_of_k": best_of_k(row.samples, futures, self.probabilities)}
         if space.branches is not None and self.has_branches:
-            for name, score in (("coverage", branch_coverage), ("precision", branch_precision)):
-                values[name] = score(row.samples, space.branches, space.decoys, self.probabilities)
+            values["coverage"] = branch_coverage(row.samples, space.branches, space.decoys, self.probabilities)
+            if space.decoys is not None:
+                values["precision"] = branch_precision(row.samples, space.branches, space.decoys, self.probabilities)
         metrics = {name: self.bootstrap.mean(found) for name, found in values.items()}
         of_others = self.climatology[row.space]["curve"][:, -1]
         metrics["best_of_k_ratio"] = self.bootstrap.ratio(values["best_of_k"], of_others)
@@ -235,9 +236,10 @@ class FutureScorer:
         frequencies = branch_frequencies(row.many, branches, None, probabilities)
         found = {
             "coverage": branch_coverage(row.samples, branches, space.decoys, probabilities),
-            "precision": branch_precision(row.samples, branches, space.decoys, probabilities),
             "calibration": total_variation(frequencies, probabilities),
         }
+        if space.decoys is not None:
+            found["precision"] = branch_precision(row.samples, branches, space.decoys, probabilities)
         if row.told is not None:
             found["branch_accuracy"] = branch_accuracy(row.many, row.told, branches, space.decoys)
             found["branch_choice"] = branch_accuracy(row.many, row.told, branches)
@@ -254,7 +256,7 @@ class FutureScorer:
             "energy_score": energy,
             "curve": oracles.expected_best_of_k_curve(branches, probabilities, self.num_samples),
             "coverage": oracles.expected_coverage(probabilities, self.num_samples),
-            "precision": torch.ones(len(branches)),
+            **({} if space.decoys is None else {"precision": torch.ones(len(branches))}),
             "calibration": oracles.expected_total_variation(probabilities, self.num_draws),
             "nll": entropy(probabilities),
         }

@@ -78,7 +78,7 @@ def health(
         )
     if model.latent is not None:
         found_latents = latents(model, space.contexts, space.futures, seed=seed)
-        kl, per_unit = float(found_latents.kl.mean()), found_latents.kl_per_unit
+        kl, per_unit = found_latents.mean_kl, found_latents.kl_per_unit
         found |= {
             "kl_nats": kl,
             "active_units": None if per_unit is None else active_units(per_unit),

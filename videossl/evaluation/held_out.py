@@ -14,6 +14,13 @@ from videossl.types import Failure
 
 MINIMUM_CONTEXTS = 8
 TUNING_SHARE = 0.25
+LARGEST_SEED = 2**32 - 1  # NumPy and scikit-learn draw, too, and take no other
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that not everything that draws can take."""
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UsageError(f"expected a seed from 0 to {LARGEST_SEED}, got {seed}.")
 
 
 def check_enough(num_contexts: int, num_videos: int, failures: Sequence[Failure] = ()) -> None:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from videossl.evaluation.shapes import check_beside, check_samples, unit
+from videossl.evaluation.shapes import check_beside, check_samples, check_sums_to_one, cosines, unit
 
 NOWHERE = -1
 
@@ -32,8 +32,7 @@ def lands_on(
         decoys = branches[:, :0]
     check_beside(samples, "decoys", decoys, "B J D")
     candidates = torch.cat([decoys, branches], dim=1)  # decoys first: argmax takes the first of equals
-    cosines = unit(samples) @ unit(candidates).transpose(1, 2)  # (B, K, J + M)
-    nearest = cosines.argmax(dim=-1) - decoys.shape[1]
+    nearest = cosines(unit(samples), unit(candidates)).argmax(dim=-1) - decoys.shape[1]  # (B, K)
     landed = nearest.clamp_min(NOWHERE)
     if probabilities is None:
         return landed
@@ -50,12 +49,7 @@ def check_probabilities(branches: Tensor, probabilities: Tensor | None) -> Tenso
             f"expected probabilities of shape {tuple(branches.shape[:2])} = (B, M) beside branches, "
             f"got {tuple(probabilities.shape)}. Give one for each branch of each context."
         )
-    sums = probabilities.sum(dim=1)
-    if (probabilities < 0).any() or (sums - 1).abs().max() > 1e-4:
-        raise ValueError(
-            f"expected probabilities >= 0 that sum to 1 for every context, got sums from {sums.min():.4f} to "
-            f"{sums.max():.4f}. Divide them by their sum."
-        )
+    check_sums_to_one("probabilities", probabilities)
     return probabilities
 
 

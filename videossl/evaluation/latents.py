@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from videossl.evaluation.protocol import Distribution, FutureModel, Gaussian, device_of
+from videossl.evaluation.protocol import Distribution, ExactKL, FutureModel, Gaussian, device_of
 
 DRAWS_FOR_KL = 16
 SMALLEST_STD = 1e-6
@@ -20,7 +20,8 @@ class Latents:
         sample: (n, R), one draw of the posterior, which has seen the future.
         innovation: (n, R), (posterior mean - prior mean) / prior deviation: what the future told that the context did
             not.
-        kl: (n,) nats, KL of posterior and prior; exact where both are Gaussian, else its estimate from 16 draws.
+        kl: (n,) nats, KL of posterior and prior; exact where both are Gaussian, or of one kind that says it (codes),
+            else its estimate from 16 draws, which can be below zero.
         kl_per_unit: (n, R) the same by coordinate; None where they are not Gaussian.
     """
 
@@ -28,6 +29,11 @@ class Latents:
     innovation: Tensor
     kl: Tensor
     kl_per_unit: Tensor | None
+
+    @property
+    def mean_kl(self) -> float:
+        """Mean over contexts, nats; zero where the estimate is below, as no KL is."""
+        return max(float(self.kl.mean()), 0.0)
 
 
 def kl_per_unit(mean: Tensor, log_variance: Tensor, prior_mean: Tensor, prior_log_variance: Tensor) -> Tensor:
@@ -55,6 +61,8 @@ def latents(model: FutureModel, states: Tensor, futures: Tensor, *, seed: int) -
         q, p = cast("Gaussian", posterior), cast("Gaussian", prior)
         each = kl_per_unit(*(part.float() for part in (q.mean, q.log_variance, p.mean, p.log_variance)))
         return Latents(sample.float().cpu(), innovation.float().cpu(), each.sum(dim=-1).cpu(), each.cpu())
+    if type(posterior) is type(prior) and isinstance(posterior, ExactKL):
+        return Latents(sample.float().cpu(), innovation.float().cpu(), posterior.kl(prior).float().cpu(), None)
     q_density, p_density = cast("Distribution", posterior), cast("Distribution", prior)
     kl = torch.zeros(len(states), device=device, dtype=torch.float64)
     for _ in range(DRAWS_FOR_KL):

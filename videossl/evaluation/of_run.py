@@ -5,6 +5,7 @@ from pathlib import Path
 from videossl.data import VideoIndex
 from videossl.data.settings import DataSettings
 from videossl.errors import UsageError
+from videossl.evaluation.held_out import check_seed
 from videossl.evaluation.reading import read_held_out
 from videossl.evaluation.run import evaluate
 from videossl.evaluation.table import table
@@ -38,9 +39,10 @@ def evaluate_run(
         A table for a terminal.
 
     Raises:
-        UsageError: Not a finished run, a latent without a prior, a twin that was trained on other videos, K < 1, or too
-            few held-out videos.
+        UsageError: Not a finished run, a latent without a prior, a twin that was trained on other videos, K < 1, a
+            negative seed, or too few held-out videos.
     """
+    check_seed(seed)
     if num_samples < 1 or decoder_steps < 0:
         raise UsageError(
             f"expected num_samples (K) of at least 1 and decoder_steps of at least 0, got {num_samples} and "

@@ -11,6 +11,7 @@ from einops import rearrange, repeat
 from torch import Tensor
 
 from videossl.evaluation.branch_coverage import branch_coverage
+from videossl.evaluation.check_model import checked_futures
 from videossl.evaluation.energy_score import energy_score
 from videossl.evaluation.held_out import HeldOut
 from videossl.evaluation.noise import noise_around, tuned_scale
@@ -74,17 +75,18 @@ def stratified_samples(model: StratifiedModel, states: Tensor, *, num_samples: i
 
 def _one_step(sample: Callable[..., Tensor], states: Tensor, *, num_samples: int, seed: int) -> Tensor:
     """Futures one step ahead, not too many at a time: (n, D) -> (n, K, D) on the CPU."""
-    parts = [
-        sample(part, num_samples=num_samples, horizon=1, seed=seed + number)[:, :, 0]
-        for number, part in enumerate(torch.split(states, max(1, SAMPLES_AT_ONCE // num_samples)))
-    ]
+    parts = []
+    for number, part in enumerate(torch.split(states, max(1, SAMPLES_AT_ONCE // num_samples))):
+        given = sample(part, num_samples=num_samples, horizon=1, seed=seed + number)
+        parts.append(checked_futures("sample_futures", given, part, K=num_samples, S=1)[:, :, 0])
     return torch.cat(parts).float().cpu()
 
 
 @torch.inference_mode()
 def mean_predictions(model: FutureModel, states: Tensor) -> Tensor:
     """The one prediction for each state: (n, D) -> (n, D) on the CPU."""
-    return model.mean_future(states.to(device_of(model))).float().cpu()
+    given = model.mean_future(states.to(device_of(model)))
+    return checked_futures("mean_future", given, states).float().cpu()
 
 
 @torch.inference_mode()
@@ -119,10 +121,10 @@ def posterior_samples(
         torch.split(rearrange(futures, "n k d -> (n k) d"), at_once),
         strict=True,
     )
-    parts = [
-        model.posterior_futures(context.to(device), future.to(device), num_samples=1, seed=seed + number)[:, 0]
-        for number, (context, future) in enumerate(batches)
-    ]
+    parts = []
+    for number, (context, future) in enumerate(batches):
+        given = model.posterior_futures(context.to(device), future.to(device), num_samples=1, seed=seed + number)
+        parts.append(checked_futures("posterior_futures", given, context, K=1)[:, 0])
     return rearrange(torch.cat(parts).float().cpu(), "(n k) d -> n k d", k=num_samples), told
 
 

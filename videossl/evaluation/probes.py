@@ -64,7 +64,7 @@ def probe_features(
     found = latents(model, contexts.embedding, futures.embedding, seed=seed)
     features["latent sample"] = found.sample
     features["innovation"] = found.innovation
-    return features, float(found.kl.mean())
+    return features, found.mean_kl
 
 
 def probes(

@@ -1,7 +1,6 @@
 """What a model must be able to do to be evaluated; `videossl.load` gives one, other people's models may be another."""
 
-from collections.abc import Iterator
-from typing import Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -45,11 +44,21 @@ class Distribution(Protocol):
         ...
 
 
+@runtime_checkable
+class ExactKL(Protocol):
+    """A distribution that knows its KL to another of its kind."""
+
+    def kl(self, other: Any, /) -> Tensor:
+        """In nats: (...)."""
+        ...
+
+
 class FutureModel(Protocol):
     """A model that embeds clips and samples futures; see `videossl.models.WorldModel` for the meaning of each method.
 
     States are embeddings (B, D) of unit norm. `latent` is None for a deterministic model; `posterior_futures` and
-    `latent_distributions` are then never called.
+    `latent_distributions` are then never called. Where its `parameters()` are, if it has any as `torch.nn.Module` does,
+    is where it computes, see `device_of`.
     """
 
     @property
@@ -80,11 +89,7 @@ class FutureModel(Protocol):
         ...
 
     def reinitialised(self, seed: int) -> Self:
-        """The same architecture with fresh weights."""
-        ...
-
-    def parameters(self) -> Iterator[torch.nn.Parameter]:
-        """The weights; where they are is where the model computes."""
+        """The same architecture with fresh weights; called only where `evaluate` scores the untrained model, too."""
         ...
 
 
@@ -102,10 +107,6 @@ class SteerableModel(Protocol):
         """As of `FutureModel`, the first step with r (B, R) if it is given."""
         ...
 
-    def parameters(self) -> Iterator[torch.nn.Parameter]:
-        """As of `FutureModel`."""
-        ...
-
 
 @runtime_checkable
 class StratifiedModel(Protocol):
@@ -120,10 +121,6 @@ class StratifiedModel(Protocol):
         self, frames: Tensor, /, *, num_samples: int, horizon: int = 1, seed: int = 0, stratified: bool = False
     ) -> Tensor:
         """As of `FutureModel`; each sample drawn with the same probabilities if `stratified`, not independently."""
-        ...
-
-    def parameters(self) -> Iterator[torch.nn.Parameter]:
-        """As of `FutureModel`."""
         ...
 
 
@@ -159,6 +156,7 @@ class SurprisedModel(Protocol):
         ...
 
 
-def device_of(model: FutureModel | SteerableModel | StratifiedModel) -> torch.device:
+def device_of(model: object) -> torch.device:
     """Where the model computes; the CPU for a model without weights."""
-    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    weights = model.parameters() if hasattr(model, "parameters") else ()
+    return next((parameter.device for parameter in weights), torch.device("cpu"))

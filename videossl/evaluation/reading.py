@@ -17,7 +17,7 @@ from videossl.data.isolated_reader import Readers
 from videossl.data.stored import is_stored
 from videossl.errors import UsageError
 from videossl.evaluation.films import MOST_FILMS, Film, paced_frames, shift_of
-from videossl.evaluation.held_out import MINIMUM_CONTEXTS, HeldOut, ProbeClips, check_enough
+from videossl.evaluation.held_out import MINIMUM_CONTEXTS, HeldOut, ProbeClips, check_enough, check_seed
 from videossl.evaluation.places import Frames, Place, even_places
 from videossl.evaluation.world_clips import branching_plan, moves_freely, probe_clips, world_futures
 from videossl.evaluation.world_paths import step_frames, world_paths
@@ -65,8 +65,10 @@ def read_held_out(
         deadline_seconds: A video that gives no frames for so long is given up; None: none is. Needs `isolate`.
 
     Raises:
-        UsageError: Too few held-out videos, videos that are not of the world, or clips that do not fit into it.
+        UsageError: A negative seed, too few held-out videos, videos that are not of the world, or clips that do not
+            fit into it.
     """
+    check_seed(seed)
     videos = list(index.split("heldout"))
     if not videos:
         raise UsageError(

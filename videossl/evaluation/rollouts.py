@@ -10,6 +10,7 @@ from videossl.evaluation import oracles
 from videossl.evaluation.branch_calibration import branch_frequencies, total_variation
 from videossl.evaluation.branch_coverage import branch_coverage
 from videossl.evaluation.branch_precision import branch_precision
+from videossl.evaluation.check_model import checked_futures
 from videossl.evaluation.noise import noise_around, tuned_scale
 from videossl.evaluation.path_space import PathSpace, embed_paths, one_point
 from videossl.evaluation.paths import PathClips
@@ -25,10 +26,10 @@ TUNING_SHARE = 0.25
 def sampled_paths(model: FutureModel, states: Tensor, *, num_samples: int, horizon: int, seed: int) -> Tensor:
     """States (n, D) -> (n, K, S, D) on the CPU, from the prior only."""
     device = device_of(model)
-    parts = [
-        model.sample_futures(part.to(device), num_samples=num_samples, horizon=horizon, seed=seed + number)
-        for number, part in enumerate(torch.split(states, max(1, SAMPLES_AT_ONCE // num_samples)))
-    ]
+    parts = []
+    for number, part in enumerate(torch.split(states, max(1, SAMPLES_AT_ONCE // num_samples))):
+        given = model.sample_futures(part.to(device), num_samples=num_samples, horizon=horizon, seed=seed + number)
+        parts.append(checked_futures("sample_futures", given, part, K=num_samples, S=horizon))
     return torch.cat(parts).float().cpu()
 
 
@@ -37,7 +38,7 @@ def mean_paths(model: FutureModel, states: Tensor, *, horizon: int) -> Tensor:
     """The one prediction, chained: (n, D) -> (n, S, D) on the CPU."""
     state, steps = states.to(device_of(model)), []
     for _ in range(horizon):
-        state = model.mean_future(state)
+        state = checked_futures("mean_future", model.mean_future(state), states)
         steps.append(state)
     return torch.stack(steps, dim=1).float().cpu()
 
@@ -68,7 +69,8 @@ def told_paths(model: FutureModel, states: Tensor, futures: Tensor, *, seed: int
         state, steps = state.to(device), []
         for step in range(num_steps):
             draw = seed + number * num_steps + step
-            state = model.posterior_futures(state, told[:, step].to(device), num_samples=1, seed=draw)[:, 0]
+            given = model.posterior_futures(state, told[:, step].to(device), num_samples=1, seed=draw)
+            state = checked_futures("posterior_futures", given, state, K=1)[:, 0]
             steps.append(state)
         parts.append(torch.stack(steps, dim=1).float().cpu())
     return rearrange(torch.cat(parts), "(n k) s d -> n k s d", k=num_samples)

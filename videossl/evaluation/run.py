@@ -8,13 +8,14 @@ from torch import Tensor
 
 from videossl.errors import UsageError
 from videossl.evaluation.candidate_nll import entropy
+from videossl.evaluation.check_model import check_future_model
 from videossl.evaluation.comparisons import comparisons
 from videossl.evaluation.decoded import decoded_arrays, decoder_for, latent_plane
 from videossl.evaluation.films import surprises
 from videossl.evaluation.futures import FutureScorer, curve_points
 from videossl.evaluation.gallery import gallery, write_gallery
 from videossl.evaluation.health import health
-from videossl.evaluation.held_out import HeldOut
+from videossl.evaluation.held_out import HeldOut, check_seed
 from videossl.evaluation.metric_help import metric_help
 from videossl.evaluation.predictors import Prediction, Predictors
 from videossl.evaluation.probes import WHERE_FREE, probes
@@ -69,8 +70,14 @@ def evaluate(
         What `metrics.json` holds.
 
     Raises:
-        UsageError: K is not positive, or there are fewer held-out contexts than an evaluation needs.
+        UsageError: K is not positive, the seed is negative, a model lacks a method or returns another shape, or there
+            are fewer held-out contexts than an evaluation needs.
+        WorkError: A model returns NaN or infinity.
     """
+    check_seed(seed)
+    check_future_model(model, untrained=untrained)
+    if twin is not None:
+        check_future_model(twin)
     if num_samples < 1:
         raise UsageError(f"an evaluation needs num_samples >= 1 sampled futures of each context, got {num_samples}.")
     tuning, scored = held_out.tuning_split(seed)
@@ -219,6 +226,8 @@ def _skipped(held_out: HeldOut, twin: FutureModel | None, model: FutureModel, nu
         skipped.append("branch metrics and the row `truth`: these videos come from no world with known branches")
     elif held_out.is_continuous:
         skipped.append("branch metrics: the futures of this world are continuous, there are no branches to count")
+    elif held_out.decoys is None:
+        skipped.append("branch precision: without decoys every sample lands on a branch")
     unread = why_no_readout(held_out)
     if unread is not None:
         skipped.append(f"energy score in px: {unread}")

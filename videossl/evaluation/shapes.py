@@ -4,10 +4,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from videossl.transition.precision import at_least_float32
+
 
 def unit(embeddings: Tensor) -> Tensor:
     """L2-normalise the last axis, in float32 or better; a vector of zeros stays zero."""
-    return F.normalize(embeddings if embeddings.dtype == torch.float64 else embeddings.float(), dim=-1)
+    return F.normalize(at_least_float32(embeddings), dim=-1)
 
 
 def distances(a: Tensor, b: Tensor) -> Tensor:
@@ -21,20 +23,54 @@ def distances(a: Tensor, b: Tensor) -> Tensor:
         Tensor of shape (..., I, J).
     """
     # The faster matrix-product form has an error of 1e-3 where the distance is zero, and copies must be at zero.
-    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+    return torch.cdist(*_of_one_type(a, b), compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def cosines(a: Tensor, b: Tensor) -> Tensor:
+    """Cosines between unit vectors (..., I, D) and (..., J, D): (..., I, J)."""
+    a, b = _of_one_type(a, b)
+    return a @ b.transpose(-1, -2)
+
+
+def _of_one_type(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in the wider of their types, which changes no value."""
+    wider = torch.promote_types(a.dtype, b.dtype)
+    return a.to(wider), b.to(wider)
+
+
+def check_finite(name: str, values: Tensor, error: type[Exception] = ValueError) -> None:
+    """Refuse NaN and infinity: a comparison with NaN is false, so ranks and counts of them would look like scores."""
+    is_finite = torch.isfinite(values)
+    if not is_finite.all():
+        num_broken = int((~is_finite).sum())
+        raise error(
+            f"expected finite {name}, got {num_broken} of {values.numel()} values that are NaN or infinite. "
+            "A model that gives such has diverged: take an earlier checkpoint, or train at a lower learning rate."
+        )
+
+
+def check_sums_to_one(name: str, probabilities: Tensor) -> None:
+    """Refuse what are no probabilities: (B, M) whose rows do not sum to one, or with values below zero."""
+    sums = probabilities.sum(dim=1)
+    if not ((probabilities >= 0).all() and ((sums - 1).abs() <= 1e-4).all()):  # so that NaN is refused, too
+        raise ValueError(
+            f"expected {name} >= 0 that sum to 1 for every context, got sums from {sums.min():.4f} to "
+            f"{sums.max():.4f} and values from {probabilities.min():.4f}. Divide them by their sum."
+        )
 
 
 def check_samples(samples: Tensor) -> None:
-    """Refuse anything but (B, K, D) samples with K >= 1."""
+    """Refuse anything but finite (B, K, D) samples with K >= 1."""
     if samples.ndim != 3 or samples.shape[1] < 1:
         raise ValueError(
             f"expected samples of shape (B, K, D) with K >= 1 sampled futures, got {tuple(samples.shape)}. "
             "Add the axis K for a model with one answer: samples[:, None]."
         )
+    check_finite("samples", samples)
 
 
 def check_beside(samples: Tensor, name: str, other: Tensor, axes: str) -> None:
-    """Refuse a tensor whose axes `axes` (for example "B M D") do not fit beside samples (B, K, D)."""
+    """Refuse a tensor that is not finite, or whose axes (say "B M D") do not fit beside samples (B, K, D)."""
     known = {"B": samples.shape[0], "K": samples.shape[1], "D": samples.shape[2]}
     letters = axes.split()
     fits = other.ndim == len(letters) and all(
@@ -46,6 +82,7 @@ def check_beside(samples: Tensor, name: str, other: Tensor, axes: str) -> None:
             f"expected {name} of shape ({wanted}) = ({', '.join(letters)}) beside samples {tuple(samples.shape)}, "
             f"got {tuple(other.shape)}. Embed both with the same model and the same batch."
         )
+    check_finite(name, other)
 
 
 def weighted_futures(samples: Tensor, futures: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -69,7 +106,7 @@ def weighted_points(samples: Tensor, futures: Tensor, weights: Tensor | None) ->
     if futures.ndim == 2:
         futures = futures[:, None]
     check_beside(samples, "futures", futures, "B M D")
-    futures = futures if futures.dtype == torch.float64 else futures.float()
+    futures = at_least_float32(futures)
     if weights is None:
         weights = futures.new_full(futures.shape[:2], 1 / futures.shape[1])
     if weights.shape != futures.shape[:2]:
@@ -77,4 +114,5 @@ def weighted_points(samples: Tensor, futures: Tensor, weights: Tensor | None) ->
             f"expected weights of shape {tuple(futures.shape[:2])} = (B, M), one for each future, "
             f"got {tuple(weights.shape)}. Leave them out if every future is equally likely."
         )
+    check_sums_to_one("weights", weights)
     return futures, weights.to(futures.dtype)

@@ -6,6 +6,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from videossl.evaluation.check_model import checked_embeddings
 from videossl.evaluation.held_out import HeldOut
 from videossl.evaluation.protocol import FutureModel, device_of
 from videossl.progress import progress
@@ -62,7 +63,8 @@ def embed_clips(model: FutureModel, clips: Tensor, *, description: str = "embedd
     starts = range(0, len(clips), CLIPS_AT_ONCE)
     parts: list[Embeddings] = []
     for start in progress(starts, total=len(starts), description=description, unit="batch"):
-        part = model.embed(clips[start : start + CLIPS_AT_ONCE].to(device))
+        batch = clips[start : start + CLIPS_AT_ONCE].to(device)
+        part = checked_embeddings(model.embed(batch), len(batch))
         parts.append(
             Embeddings(part.representation.float().cpu(), part.embedding.float().cpu(), part.frames.float().cpu())
         )

@@ -8,6 +8,7 @@ from einops import rearrange, repeat
 from torch import Tensor
 
 from videossl.evaluation.branch_accuracy import branch_accuracy
+from videossl.evaluation.check_model import checked_futures
 from videossl.evaluation.protocol import FutureModel, SteerableModel, device_of
 from videossl.evaluation.space import Space
 from videossl.probing import Bootstrap
@@ -35,7 +36,8 @@ def steered_futures(model: SteerableModel, givers: Tensor, given: Tensor, takers
     parts = []
     for giver, future, taker in zip(*(torch.split(each, STATES_AT_ONCE) for each in columns), strict=True):
         latent = model.infer_latent(giver.to(device), future.to(device))
-        parts.append(model.sample_futures(taker.to(device), num_samples=1, latent=latent)[:, 0, 0])
+        steered = model.sample_futures(taker.to(device), num_samples=1, latent=latent)
+        parts.append(checked_futures("sample_futures", steered, taker, K=1, S=1)[:, 0, 0])
     return rearrange(torch.cat(parts).float().cpu(), "(n m) d -> n m d", m=num_given)
 
 

@@ -168,7 +168,9 @@ def _readings(metrics: dict[str, Any]) -> list[str]:
 
 def _advice(metrics: dict[str, Any], shown: list[tuple[str, str]]) -> list[str]:
     keys = [key for key, _ in shown]
-    which = "coverage and precision together, and in energy" if "coverage" in keys else "energy and hit@1"
+    which = "energy and hit@1"
+    if "coverage" in keys:
+        which = f"coverage{' and precision together' if 'precision' in keys else ''}, and in energy"
     is_px = "energy_px" in keys
     against = "the noise rows and the twin" if any(row["key"] == "twin" for row in metrics["rows"]) else "the noise row"
     return [
