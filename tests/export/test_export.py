@@ -171,5 +171,7 @@ def test_the_command_exports_and_replaces_nothing_unasked(run, tmp_path):
         export_run(run, format="torchscript", out=tmp_path / "odd.pt", frame_size=20)
     with pytest.raises(UsageError, match="num_frames of at least 1, got 0"):
         export_run(run, format="torchscript", out=tmp_path / "none.pt", num_frames=0)
+    with pytest.raises(UsageError, match="a file name with a suffix"):
+        export_run(run, format="pt2", out=tmp_path / "encoder")
     with pytest.raises(UsageError, match="is a folder"):
         export_run(run, format="torchscript", out=tmp_path, overwrite=True)

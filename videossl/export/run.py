@@ -47,6 +47,8 @@ def export_run(
             raise UsageError(f"expected --{name} of at least 1, got {value}.")
     if out.is_dir():
         raise UsageError(f"{out} is a folder. Choose a file as --out.")
+    if not out.suffix and format != "onnx":  # torch writes no file without one
+        raise UsageError(f"expected a file name with a suffix as --out, got {out}. Name it for example {out}.pt2.")
     if out.exists() and not overwrite:
         raise UsageError(f"{out} exists. Choose another --out, or replace it with --overwrite true.")
     files = find_model_files(run)
