@@ -118,6 +118,15 @@ def test_information_is_held_against_the_budgets_of_training_and_fit(kl_nats, st
     assert signs["Information in r (KL)"].means.endswith("The budget is 2.4 and then 5.5 nats.")
 
 
+@pytest.mark.parametrize(
+    ("known", "said"), [({"num_codes": 16}, "one of 16 codes (L) that carries"), ({}, "a vector (L) that carries")]
+)
+def test_what_r_is_made_of_is_said(known, said):
+    latent = {"class_path": "a.L", "init_args": known}
+    config = CONFIG | {"model": {"init_args": {**CONFIG["model"]["init_args"], "latent": latent}}}
+    assert {fact.title: fact.text for fact in facts(config)}["Latent r"].startswith(said)
+
+
 def test_a_budget_of_a_sparse_r_is_of_gates_and_not_of_nats():
     model = {"init_args": {**CONFIG["model"]["init_args"], "latent": {"class_path": "videossl.models.SparseGate"}}}
     config = CONFIG | {"model": model}

@@ -131,7 +131,7 @@ def metric_help(
         "energy_score",
         "Energy score",
         "lower",
-        "The same, undivided: in units of one embedding space, so never compare it between spaces.",
+        "The energy score by itself: in units of one embedding space, so never compare it between spaces.",
     )
     add(
         "best_of_k_ratio",
@@ -145,7 +145,8 @@ def metric_help(
         "best_of_k",
         f"Best of {num_samples}",
         "lower",
-        "The same, undivided: in units of one embedding space, so never compare it between spaces.",
+        f"Distance of the nearest of {num_samples} samples by itself: in units of one embedding space, so never "
+        "compare it between spaces.",
     )
     where = "impossible futures of the same context" if held_out.world else "clips of the same video at other times"
     against = f"the futures of all other contexts{f' and {num_decoys} {where}' if num_decoys else ''}"

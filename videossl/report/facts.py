@@ -172,9 +172,13 @@ def _latent(config: dict[str, Any]) -> str:
     if not has:
         return "None: this model is deterministic and gives one answer for each context."
     latent = model_part(config, "latent")
-    size = arguments(latent).get("latent_dim")
-    size_text = f"{size} numbers" if size else "a vector"
-    return f"{size_text} ({class_name(latent) or 'latent'}) that carry what the context cannot tell about the future."
+    name, known = class_name(latent) or "latent", arguments(latent)
+    what = f"a vector ({name}) that carries"
+    if known.get("num_codes"):
+        what = f"one of {known['num_codes']} codes ({name}) that carries"
+    elif known.get("latent_dim"):
+        what = f"{known['latent_dim']} numbers ({name}) that carry"
+    return f"{what} what the context cannot tell about the future."
 
 
 def _editor(config: dict[str, Any]) -> str:
