@@ -83,7 +83,7 @@ def test_a_fitted_prior_knows_that_one_of_two_gates_is_open_and_never_both() -> 
     assert latent.prior_net is not None
     drawn = latent.prior_net(states(500, seed=2)).sample(torch.Generator().manual_seed(0))
     assert ((drawn != 0).sum(-1) == 1).float().mean() > 0.8  # of independent gates half
-    assert "prior: none before" in str(fit)
+    assert "there was none before" in str(fit)
 
 
 def test_beside_the_training_the_prior_learns_and_nothing_learns_from_it() -> None:
