@@ -14,6 +14,7 @@ from command_line import REPOSITORY, SMALL, videossl
 import videossl as package
 import videossl.data as package_data
 from videossl.cli.dispatch import verb_parser
+from videossl.option_parser import _as_yaml
 
 QUICKSTART = REPOSITORY / "configs/pretrain/quickstart.yaml"
 FOLDER = REPOSITORY / "configs/pretrain/folder.yaml"
@@ -158,6 +159,12 @@ def test_null_can_be_said_of_an_option_within_a_part_of_the_model(options, kind)
     latent = verb_parser("pretrain").parse_args([*config, *options]).model.init_args.latent
     assert latent.class_path.endswith(kind)
     assert (latent.init_args.latent_dim, latent.init_args.prior) == (8, None)
+
+
+def test_words_within_a_part_of_the_model_stay_what_they_are():
+    assert _as_yaml("--names=[None, 'a 😀 b']") == '--names=[null, "a 😀 b"]'
+    for text in ("--x={{}}", "--x=[{1}]", "--x=videossl.models.MixturePrior", "--x=1.5", "--x"):
+        assert _as_yaml(text) == text
 
 
 @pytest.mark.parametrize(

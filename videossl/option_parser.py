@@ -73,9 +73,10 @@ def _as_yaml(argument: str) -> str:
     name, sign, text = argument.partition("=")
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+        written = json.dumps(value, ensure_ascii=False)
+    except (ValueError, SyntaxError, TypeError):  # no such words, or nothing that YAML has
         return argument
-    return f"{name}{sign}{json.dumps(value)}" if value is None or isinstance(value, dict | list) else argument
+    return f"{name}{sign}{written}" if value is None or isinstance(value, dict | list) else argument
 
 
 def _said_by_us(error: BaseException) -> BaseException:

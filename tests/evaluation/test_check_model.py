@@ -56,8 +56,20 @@ def test_what_a_model_lacks_is_named_before_anything_is_computed():
         future_scores(NoLatent(), little_world())
     with pytest.raises(UsageError, match=r"got object without embed, sample_futures, mean_future, latent"):
         check_future_model(object())
-    with pytest.raises(UsageError, match=r"got NoLatent without latent"):
-        evaluate(KnowingModel(), NoLatent(), little_world())
+
+
+class OneAnswer:
+    """What a twin needs, and no more."""
+
+    def __init__(self):
+        self.embed, self.mean_future = KnowingModel().embed, KnowingModel().mean_future
+
+
+def test_of_a_twin_one_answer_is_asked_and_nothing_else():
+    metrics = evaluate(KnowingModel(), OneAnswer(), little_world(), num_samples=4)
+    assert "twin" in {row["key"] for row in metrics["rows"]}
+    with pytest.raises(UsageError, match=r"a twin with embed and mean_future, got object without embed, mean_future"):
+        evaluate(KnowingModel(), object(), little_world())
 
 
 def test_a_latent_asks_for_more_methods():
@@ -110,6 +122,14 @@ def test_a_model_that_gives_nan_is_said_to_have_diverged(method):
 
     with pytest.raises(WorkError, match=rf"finite values of {method}.* values that are NaN or infinite.*diverged"):
         future_scores(changed(method, broken), little_world())
+
+
+def test_a_posterior_that_is_not_a_number_is_said_to_have_diverged():
+    def broken(found):
+        return type(found[0])(found[0].mean * torch.nan, found[0].log_variance), found[1]
+
+    with pytest.raises(WorkError, match=r"latent_distributions: a draw of r, got .* diverged"):
+        future_scores(changed("latent_distributions", broken), little_world())
 
 
 def test_of_one_sample_and_one_step_the_step_is_the_axis_that_is_forgotten():

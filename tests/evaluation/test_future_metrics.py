@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from videossl.evaluation import BestOfK, EnergyScore, FutureRetrieval, RankHistogram, SpreadSkill
+from videossl.evaluation import BestOfK, CandidateNLL, EnergyScore, FutureRetrieval, RankHistogram, SpreadSkill
 from videossl.evaluation.best_of_k import best_of_k_curve
 from videossl.evaluation.energy_score import energy_score
 from videossl.evaluation.future_retrieval import retrieval_ranks
@@ -226,6 +226,26 @@ def test_samples_and_futures_of_two_precisions_score_as_in_the_wider(make, wide)
     found.update(*mixed)
     expected.update(*(value.double() for value in given))
     torch.testing.assert_close(found.compute(), expected.compute(), atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_weights_of_half_precision_sum_to_one_as_well_as_they_can(dtype):
+    weights = torch.softmax(torch.randn(64, 8, generator=torch.Generator().manual_seed(0)), dim=1)
+    EnergyScore().update(random_unit(64, 4, 8), random_unit(64, 8, 8, seed=1), weights.to(dtype))
+    with pytest.raises(ValueError, match="sum to 1"):
+        EnergyScore().update(random_unit(64, 4, 8), random_unit(64, 8, 8, seed=1), 1.1 * weights.to(dtype))
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_log_densities_are_numbers_and_one_may_be_minus_infinity(value):
+    densities, weights = torch.zeros(2, 3), torch.tensor([[1.0, 0.0, 0.0]] * 2)
+    densities[:, 2] = -torch.inf
+    assert CandidateNLL()(densities, weights) == pytest.approx(math.log(2))
+    densities[1, 1] = value
+    with pytest.raises(ValueError, match="log_densities that are numbers"):
+        CandidateNLL().update(densities, weights)
+    with pytest.raises(ValueError, match="log_densities that are numbers"):
+        CandidateNLL().update(torch.full((2, 3), -torch.inf), weights)
 
 
 def test_weights_may_be_of_another_precision_than_the_futures():

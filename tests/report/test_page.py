@@ -127,7 +127,8 @@ def test_scores_of_other_weights_than_the_run_has_are_called_that(run):
     (run / "weights.safetensors").write_bytes(b"trained on")
     text = Page(write_report(run)).text
     assert "Not known any more" in text
-    assert "The scores below are of other weights than the run has now: it was trained on" in text
+    assert "is of other weights than the run has now: it was trained on, or its prior was fitted again" in text
+    assert "measured on the last training batches, as logged" in text  # and not by that evaluation
     assert f"videossl evaluate --run {run}" in text
 
 

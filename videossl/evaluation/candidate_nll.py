@@ -49,5 +49,10 @@ class CandidateNLL(MeanOverContexts):
     higher_is_better = False
 
     def update(self, log_densities: Tensor, weights: Tensor) -> None:
-        """Add contexts: log_densities (B, C), weights (B, C)."""
+        """Add contexts: log_densities (B, C), weights (B, C); minus infinity is a candidate held impossible."""
+        if log_densities.isnan().any() or not log_densities.amax(dim=-1).isfinite().all():
+            raise ValueError(
+                "expected log_densities that are numbers, one of each context finite, got NaN, infinity, or minus "
+                "infinity only. A model that gives such has diverged."
+            )
         self._add(candidate_nll(log_densities, weights))

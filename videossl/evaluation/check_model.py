@@ -9,6 +9,7 @@ from videossl.evaluation.shapes import check_finite
 from videossl.types import Embeddings
 
 ALWAYS = ("embed", "sample_futures", "mean_future")
+OF_TWIN = ("embed", "mean_future")
 WITH_LATENT = ("posterior_futures", "latent_distributions")
 SEE = "See videossl.evaluation.FutureModel."
 
@@ -42,6 +43,20 @@ def check_future_model(model: object, *, untrained: bool = False) -> None:
         )
 
 
+def check_twin(twin: object) -> None:
+    """Refuse a deterministic twin that cannot say its one answer; nothing else is asked of it.
+
+    Raises:
+        UsageError: A method is missing.
+    """
+    missing = [name for name in OF_TWIN if not callable(getattr(twin, name, None))]
+    if missing:
+        raise UsageError(
+            f"expected a twin with {' and '.join(OF_TWIN)}, got {type(twin).__name__} without {', '.join(missing)}. "
+            f"{SEE}"
+        )
+
+
 def checked_embeddings(given: Embeddings, num_clips: int) -> Embeddings:
     """What `embed` returned for so many clips, if it fits and is finite.
 
@@ -61,7 +76,7 @@ def checked_embeddings(given: Embeddings, num_clips: int) -> Embeddings:
             f"{', '.join(missing)}. Return Embeddings(representation, embedding, frames)."
         )
     for name, of_part in axes.items():
-        _check(f"embed(...).{name}", getattr(given, name), of_part)
+        check_returned(f"embed(...).{name}", getattr(given, name), of_part)
     return given
 
 
@@ -78,12 +93,22 @@ def checked_futures(method: str, given: Tensor, states: Tensor, **between: int) 
         UsageError: Another type or shape.
         WorkError: NaN or infinity.
     """
-    _check(method, given, {"B": len(states), **between, "D": states.shape[1]})
+    check_returned(method, given, {"B": len(states), **between, "D": states.shape[1]})
     return given
 
 
-def _check(what: str, given: object, axes: Mapping[str, int | None]) -> None:
-    """Refuse anything but a finite tensor of these axes, letter and size; None: any size."""
+def check_returned(what: str, given: object, axes: Mapping[str, int | None]) -> None:
+    """Refuse what a model returned if it is anything but a finite tensor of these axes, letter and size.
+
+    Args:
+        what: What it is.
+        given: What was returned.
+        axes: Letter -> size; None: any.
+
+    Raises:
+        UsageError: Another type or shape.
+        WorkError: NaN or infinity.
+    """
     sizes = list(axes.values())
     known = [letter if size is None else str(size) for letter, size in axes.items()]
     wanted = f"({', '.join(axes)}) = ({', '.join(known)})"

@@ -6,6 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from videossl.evaluation.check_model import check_returned
 from videossl.evaluation.protocol import Distribution, ExactKL, FutureModel, Gaussian, device_of
 
 DRAWS_FOR_KL = 16
@@ -51,7 +52,20 @@ def latents(model: FutureModel, states: Tensor, futures: Tensor, *, seed: int) -
         states: Of contexts.
         futures: Of what followed.
         seed: Of the draws.
+
+    Raises:
+        UsageError: Distributions of other shapes.
+        WorkError: NaN or infinity in them.
     """
+    found = _asked(model, states, futures, seed=seed)
+    num_units = found.sample.shape[-1]
+    for what, given in (("a draw of r", found.sample), ("the innovation of r", found.innovation)):
+        check_returned(f"latent_distributions: {what}", given, {"B": len(states), "R": num_units})
+    check_returned("latent_distributions: the KL, summed over r", found.kl, {"B": len(states)})
+    return found
+
+
+def _asked(model: FutureModel, states: Tensor, futures: Tensor, *, seed: int) -> Latents:
     device = device_of(model)
     posterior, prior = model.latent_distributions(states.to(device), futures.to(device))
     generator = torch.Generator(device=device).manual_seed(seed)

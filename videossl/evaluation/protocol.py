@@ -49,7 +49,7 @@ class ExactKL(Protocol):
     """A distribution that knows its KL to another of its kind."""
 
     def kl(self, other: Any, /) -> Tensor:
-        """In nats: (...)."""
+        """In nats, summed over the coordinates of r: (...)."""
         ...
 
 
@@ -158,5 +158,5 @@ class SurprisedModel(Protocol):
 
 def device_of(model: object) -> torch.device:
     """Where the model computes; the CPU for a model without weights."""
-    weights = model.parameters() if hasattr(model, "parameters") else ()
-    return next((parameter.device for parameter in weights), torch.device("cpu"))
+    parameters = getattr(model, "parameters", None)
+    return next((parameter.device for parameter in (parameters() if callable(parameters) else ())), torch.device("cpu"))

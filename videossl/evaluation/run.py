@@ -8,7 +8,7 @@ from torch import Tensor
 
 from videossl.errors import UsageError
 from videossl.evaluation.candidate_nll import entropy
-from videossl.evaluation.check_model import check_future_model
+from videossl.evaluation.check_model import check_future_model, check_twin
 from videossl.evaluation.comparisons import comparisons
 from videossl.evaluation.decoded import decoded_arrays, decoder_for, latent_plane
 from videossl.evaluation.films import surprises
@@ -77,7 +77,7 @@ def evaluate(
     check_seed(seed)
     check_future_model(model, untrained=untrained)
     if twin is not None:
-        check_future_model(twin)
+        check_twin(twin)
     if num_samples < 1:
         raise UsageError(f"an evaluation needs num_samples >= 1 sampled futures of each context, got {num_samples}.")
     tuning, scored = held_out.tuning_split(seed)

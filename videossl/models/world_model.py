@@ -430,9 +430,9 @@ class WorldModel(nn.Module):
 
     def _pairs(self, context: Tensor, future: Tensor) -> tuple[Tensor, Tensor]:
         """States of contexts and of as many futures, (B, D) each; both as `_state` takes them."""
-        if isinstance(context, Tensor) and isinstance(future, Tensor) and len(context) != len(future):
+        if isinstance(context, Tensor) and isinstance(future, Tensor) and context.shape[:1] != future.shape[:1]:
             raise UsageError(
-                f"expected a future for each context, got {len(context)} contexts and {len(future)} futures. Give as "
-                "many of both."
+                f"expected a future for each context, got {described(context)} and {described(future)}. Give as many "
+                "of both."
             )
         return self._state(context), self._state(future)

@@ -68,7 +68,9 @@ def render(files: RunFiles) -> str:
     what_metrics, what_gallery = "evaluation/metrics.json", "evaluation/gallery.npz"
     found = files.index.then(lambda index: videos.videos(index, files.unreadable.value or []), what="index.parquet")
     state = attempt(
-        lambda: health.health(training, evaluated.get("health"), config, has_weights=files.has_weights),
+        lambda: health.health(
+            training, None if _stale(files) else evaluated.get("health"), config, has_weights=files.has_weights
+        ),
         "The health of this run cannot be told",
     )
     scored = files.metrics.then(scores.scores, what=what_metrics)
@@ -156,8 +158,8 @@ def _stale(files: RunFiles) -> str:
     if files.scores_are_current is not False:
         return ""
     return (
-        "The scores below are of other weights than the run has now: it was trained on, or its prior was fitted again. "
-        f"Run: videossl evaluate --run {files.path}"
+        "What was measured (scores, r, probes, pictures) is of other weights than the run has now: it was trained on, "
+        f"or its prior was fitted again. Run: videossl evaluate --run {files.path}"
     )
 
 

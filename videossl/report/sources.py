@@ -15,7 +15,7 @@ import yaml
 from numpy.typing import NDArray
 
 from videossl.files import sha256
-from videossl.report.parts import Part, read
+from videossl.report.parts import Part, attempt, read
 from videossl.run_directory import RunDirectory
 
 Series = list[tuple[int, float]]
@@ -97,7 +97,9 @@ def finite(series: Series) -> Series:
 
 
 def _is_of(weights: Path, digest: object) -> bool | None:
-    return sha256([weights]) == digest if isinstance(digest, str) and weights.is_file() else None
+    if not isinstance(digest, str) or not weights.is_file():
+        return None
+    return attempt(lambda: sha256([weights]) == digest, "").value
 
 
 def _mapping_of_yaml(path: Path) -> dict[str, Any]:
