@@ -1,4 +1,4 @@
-"""Write files so that a reader sees the old one or the new one, never half of one; and only where they may go."""
+"""Files: written so that a reader sees the old one or the new one, only where they may go, and known by their bytes."""
 
 import hashlib
 import os

@@ -55,6 +55,7 @@ def evaluate_run(
             f"{run} holds a model, and no index.parquet that says which videos were held out from its training. "
             "Give the folder that `videossl pretrain` wrote."
         )
+    weights_sha256 = find_model_files(run).weights_sha256()  # before they are read: a training may replace them
     model = load(run, device=device)
     model.check_prior()
     settings = load_data_settings(run)
@@ -84,7 +85,7 @@ def evaluate_run(
         seed=seed,
         decoder_steps=decoder_steps,
         run=str(run),
-        weights_sha256=find_model_files(run).weights_sha256(),
+        weights_sha256=weights_sha256,
         out=directory.evaluation,
     )
     return table(metrics)

@@ -15,7 +15,7 @@ from videossl.types import Embeddings
 
 FEWEST_CLIPS = 40
 FEWEST_IN_A_PART = 8
-LATENT_TARGETS = {"kick", "kick of each object"}  # what no context can know
+LATENT_TARGETS = {"kick", "kick of each object"}  # what no context can know, or not all of it
 OF_CONTEXT, OF_LATENT = ("representation", "frame mean"), ("latent sample", "innovation")
 OF_PAIR = "both clips"
 WHERE_FREE = " where nothing bounces"  # behind the name of a target
@@ -103,7 +103,8 @@ def probes(
     entries: list[dict[str, Any]] = []
     skipped = []
     everywhere = torch.ones(len(clips.videos), dtype=torch.bool)
-    # The representation of the context is asked for the kick too: anything above zero would be a leak.
+    # The representation of the context is asked for the kick too: more than an untrained encoder sees of it, which is
+    # nothing but where walls tell a part, would be a leak.
     of_kick: tuple[str, ...] = ("representation", OF_PAIR, *OF_LATENT)
     asked = [
         (target, target, everywhere, of_kick if target in LATENT_TARGETS else OF_CONTEXT) for target in clips.targets

@@ -11,6 +11,8 @@ from videossl.export.formats import FORMATS, Format
 from videossl.files import replacing
 from videossl.loading import find_model_files, load, load_data_settings
 
+SUFFIXES: dict[Format, str] = {"torchscript": "pt", "pt2": "pt2"}  # torch writes no such file without a suffix
+
 
 def export_run(
     run: Path,
@@ -47,8 +49,10 @@ def export_run(
             raise UsageError(f"expected --{name} of at least 1, got {value}.")
     if out.is_dir():
         raise UsageError(f"{out} is a folder. Choose a file as --out.")
-    if not out.suffix and format != "onnx":  # torch writes no file without one
-        raise UsageError(f"expected a file name with a suffix as --out, got {out}. Name it for example {out}.pt2.")
+    if not out.suffix and format in SUFFIXES:
+        raise UsageError(
+            f"expected a file name with a suffix as --out, got {out}. Name it for example {out}.{SUFFIXES[format]}."
+        )
     if out.exists() and not overwrite:
         raise UsageError(f"{out} exists. Choose another --out, or replace it with --overwrite true.")
     files = find_model_files(run)

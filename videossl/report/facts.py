@@ -212,16 +212,12 @@ def _beta(config: dict[str, Any]) -> str:
     known = arguments(beta)
     if not beta or not has_latent(config):
         return ""
-    if known.get("nats") is not None and not _counts_gates(config):
-        return (
-            f"{class_name(beta)}: the weight beta of r's cost moves by itself so that r carries about "
-            f"{known['nats']:g} nats, enough to tell about {math.exp(known['nats']):,.0f} equally likely futures apart."
-        )
     if known.get("nats") is not None:
-        return (
-            f"{class_name(beta)}: the weight beta of r's cost moves by itself so that about {known['nats']:g} gates "
-            "of r are open."
-        )
+        amount, futures = known["nats"], f"{math.exp(known['nats']):,.0f} equally likely futures"
+        held = f"r carries about {amount:g} nats, enough to tell about {futures} apart"
+        if _counts_gates(config):
+            held = f"about {amount:g} gates of r are open"
+        return f"{class_name(beta)}: the weight beta of r's cost moves by itself so that {held}."
     if known.get("beta") is not None:
         return f"{class_name(beta)}: beta = {known['beta']:g}, after {known.get('warmup_steps', 0)} warm-up steps."
     return f"{class_name(beta)}."

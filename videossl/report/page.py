@@ -67,10 +67,10 @@ def render(files: RunFiles) -> str:
     evaluated = files.metrics.value or {}
     what_metrics, what_gallery = "evaluation/metrics.json", "evaluation/gallery.npz"
     found = files.index.then(lambda index: videos.videos(index, files.unreadable.value or []), what="index.parquet")
+    stale = _stale(files)
+    measured = None if stale else evaluated.get("health")
     state = attempt(
-        lambda: health.health(
-            training, None if _stale(files) else evaluated.get("health"), config, has_weights=files.has_weights
-        ),
+        lambda: health.health(training, measured, config, has_weights=files.has_weights),
         "The health of this run cannot be told",
     )
     scored = files.metrics.then(scores.scores, what=what_metrics)
@@ -109,14 +109,14 @@ def render(files: RunFiles) -> str:
         run=str(files.path),
         version=__version__,
         style=(FOLDER / "style.css").read_text(encoding="utf-8"),
-        glances=_glances(files, found, state, scored),
+        glances=_glances(files, found, state, scored, stale=stale),
         has_latent=facts.has_latent(config),
         data_path=str(facts.section(config, "data").get("videos", "")),
         config_text=yaml.safe_dump(config, sort_keys=False, allow_unicode=True) if config else "",
         machine=files.environment.then(_machine, what="environment.json"),
         unreadable_list=files.unreadable,
         num_replaced=_num_replaced(training),
-        stale=_stale(files),
+        stale=stale,
         shown_at_once=videos.SHOWN_AT_ONCE,
         **parts,
     )
@@ -129,14 +129,19 @@ def _num_replaced(training: dict[str, Series]) -> int:
 
 
 def _glances(
-    files: RunFiles, found: Part[videos.Videos], state: Part[health.Health], scored: Part[scores.Scores]
+    files: RunFiles,
+    found: Part[videos.Videos],
+    state: Part[health.Health],
+    scored: Part[scores.Scores],
+    *,
+    stale: str,
 ) -> list[Glance]:
     is_ill = state.value is not None and state.value.state == "bad"
     return [
         _glance_at_data(found),
         _glance_at_training(files),
         _glance_at_health(state),
-        _glance_at_scores(scored, is_ill=is_ill, stale=_stale(files)),
+        _glance_at_scores(scored, is_ill=is_ill, stale=stale),
     ]
 
 
