@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
+from videossl.complaints import readable
 from videossl.errors import UsageError
 
 
@@ -24,6 +25,7 @@ class Parser(ArgumentParser):
     """An argument parser whose complaints are one line."""
 
     command: ClassVar[str] = "videossl"  # of this process; jsonargparse makes parsers of nested options without a name
+    owner: str | None = None  # the class whose options these are, in the parser of a nested option
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("allow_abbrev", False)  # a mistyped option is refused, not guessed
@@ -32,8 +34,16 @@ class Parser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: ARG002 - jsonargparse's signature
         """Say what is wrong, where help is, and leave with exit code 2."""
-        print(f"{self.command}: {' '.join(message.split())} (see: {self.command} --help)", file=sys.stderr)
+        options = [option.removeprefix("--") for option in self._option_string_actions if option.startswith("--")]
+        said = readable(message, options=options, owner=self.owner)
+        print(f"{self.command}: {said} (see: {self.command} --help)", file=sys.stderr)
         raise SystemExit(2)
+
+    def add_class_arguments(self, theclass: type, nested_key: str | None = None, *rest: Any, **options: Any) -> Any:
+        """Take the options of a class; one without a key of its own is what this parser is of."""
+        if nested_key is None:
+            self.owner = theclass.__name__
+        return super().add_class_arguments(theclass, nested_key, *rest, **options)
 
     def parse_args(  # type: ignore[override]  # as jsonargparse's own
         self, args: Sequence[str] | None = None, *rest: Any, **options: Any

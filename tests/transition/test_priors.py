@@ -30,7 +30,8 @@ PRIORS: dict[str, Callable[[int, int], nn.Module]] = {
     "mixture": partial(MixturePrior, num_components=3, hidden_dim=8),
     "shared mixture": partial(SharedMixturePrior, num_components=3),
     "flow": partial(FlowPrior, num_layers=3, num_bins=4, hidden_dim=8),
-    "flow matching": partial(FlowMatchingPrior, num_steps=6, hidden_dim=8, num_hidden=1),
+    "flow matching": partial(FlowMatchingPrior, num_steps=6, hidden_dim=8),
+    "shallow flow matching": partial(FlowMatchingPrior, num_steps=6, hidden_dim=8, num_hidden=1),
 }
 every_prior = pytest.mark.parametrize("kind", PRIORS)
 
@@ -112,6 +113,14 @@ def test_a_draw_repeats_with_its_generator_and_differs_between_contexts(kind: st
     assert not torch.equal(first, other)
     assert first.shape == given.mean.shape == given.variance.shape == (50, 3)
     assert given.log_prob(first).shape == (50,)
+
+
+@every_prior
+def test_gradients_of_its_density_are_those_of_differences(kind: str) -> None:
+    net = prior(kind, 2)
+    r = (0.3 * torch.randn(3, 2, dtype=torch.float64)).requires_grad_()
+    context = states(3).double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda *given: net(given[0]).log_prob(given[1]), (context, r))
 
 
 @every_prior

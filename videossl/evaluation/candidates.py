@@ -70,7 +70,7 @@ def own_log_densities(model: FutureModel, contexts: Tensor, candidates: Tensor, 
     states = repeat(contexts, "n d -> (n c) d", c=candidates.shape[1])
     flat = rearrange(candidates, "n c d -> (n c) d")
     batches = list(zip(torch.split(states, PAIRS_AT_ONCE), torch.split(flat, PAIRS_AT_ONCE), strict=True))
-    # Seconds for most models; half an hour for a prior whose density is an integral, on one core.
+    # Seconds for most models; minutes for a prior whose density is an integral, on one core.
     shown = progress(batches, total=len(batches), description="log_prob of candidates", unit="batch")
     parts = [
         model.log_prob(state.to(device), future.to(device), num_samples=DRAWS_OF_LATENT, seed=seed + number)

@@ -312,9 +312,14 @@ def _savers(run: RunDirectory, training: TrainingSettings, *, has_heldout: bool)
         filename="best",
         monitor="heldout/loss",
         enable_version_counter=False,
-        every_n_train_steps=training.heldout_every,
+        every_n_train_steps=_heldout_every(training),
     )
     return [regular, best] if has_heldout else [regular]
+
+
+def _heldout_every(training: TrainingSettings) -> int:
+    """Steps between two looks at held-out videos; a training that is shorter looks once, at its end."""
+    return min(training.heldout_every, training.max_steps)
 
 
 def _trainer(
@@ -330,7 +335,7 @@ def _trainer(
             max_steps=training.max_steps,
             gradient_clip_val=training.clip_norm,
             log_every_n_steps=training.log_every,
-            val_check_interval=training.heldout_every,
+            val_check_interval=_heldout_every(training),
             check_val_every_n_epoch=None,
             num_sanity_val_steps=0,
             limit_val_batches=training.heldout_batches,

@@ -38,7 +38,7 @@ class TrainingSettings:
         num_workers: Loader processes per device; 0 decodes in the training process.
         num_threads: Threads of torch on the CPU; null leaves torch's choice.
         log_every: Steps between two lines of metrics.csv.
-        heldout_every: Steps between two looks at the held-out videos.
+        heldout_every: Steps between two looks at the held-out videos; a shorter training looks once, at its end.
         heldout_batches: Batches of held-out videos at each look, at most.
         checkpoint_every: Steps between two checkpoints.
         refit_transition: How latent and editor are trained on when the training has ended, on embeddings that stand

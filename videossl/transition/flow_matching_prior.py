@@ -3,10 +3,12 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videossl.errors import UsageError
 from videossl.transition.diagonal_gaussian import DiagonalGaussian
+from videossl.transition.divergence import Divergence
 from videossl.transition.networks import mlp
 from videossl.transition.precision import at_least_float32, full_precision
 from videossl.transition.transported import Frame, Transported
@@ -18,9 +20,9 @@ class FlowMatchingPrior(nn.Module):
     Fitted by itself (`matching_loss`) it regresses v on the straight paths `x_t = (1 - t) z + t r`, whose velocity is
     `r - z` (conditional flow matching with optimal-transport paths, arXiv:2210.02747, eq. 23 with sigma_min = 0). The
     density is that of the instantaneous change of variables, `log p(r) = log N(x_0; 0, I) - int_0^1 div v(x_t, t) dt`
-    (arXiv:1806.07366, theorem 1), with the exact divergence, as R is small. Both integrals take steps of
-    Runge-Kutta 4, so density and draws belong to each other to the error of these steps. Trained jointly with the
-    encoder, gradients go through that integral, which costs `4 num_steps (1 + R)` passes of the net.
+    (arXiv:1806.07366, theorem 1), with the exact divergence. Both integrals take steps of Runge-Kutta 4, so density
+    and draws belong to each other to the error of these steps. Trained jointly with the encoder, gradients go through
+    that integral, which costs `4 num_steps` times a few passes of the net (`1 + R` with other than two hidden layers).
 
     Args:
         embedding_dim: Dimension D of the embeddings that it reads.
@@ -78,58 +80,74 @@ class FlowMatchingPrior(nn.Module):
         r = self.frame.standardised(at_least_float32(latent)).detach()  # or a scale of zero would be the easiest fit
         noise = torch.empty_like(r).normal_(generator=generator)
         time = torch.empty_like(r[..., :1]).uniform_(generator=generator)
-        guess = self._velocity((1 - time) * noise + time * r, time, self._read(context))
+        with full_precision(r.device):
+            guess = self._velocity((1 - time) * noise + time * r, self._read(context) + self._at(time))
         return (guess - (r - noise)).square().sum(-1)
 
     def to_latent(self, noise: Tensor, features: Tensor) -> Tensor:
         """Noise (..., R) and features (..., H) -> r (..., R)."""
         x, step = noise, 1 / self.num_steps
-        for number in range(self.num_steps):
-            begin = number * step
-            first = self._velocity(x, begin, features)
-            second = self._velocity(x + 0.5 * step * first, begin + 0.5 * step, features)
-            third = self._velocity(x + 0.5 * step * second, begin + 0.5 * step, features)
-            fourth = self._velocity(x + step * third, begin + step, features)
-            x = x + step / 6 * (first + 2 * second + 2 * third + fourth)
+        with full_precision(x.device):
+            for number in range(self.num_steps):
+                begin, middle, end = self._during(number, features)
+                first = self._velocity(x, begin)
+                second = self._velocity(x + 0.5 * step * first, middle)
+                third = self._velocity(x + 0.5 * step * second, middle)
+                fourth = self._velocity(x + step * third, end)
+                x = x + step / 6 * (first + 2 * second + 2 * third + fourth)
         return self.frame.to_latent(x)
 
     def log_density(self, latent: Tensor, features: Tensor) -> Tensor:
         """r (..., R) and features (..., H) -> log density (...), in nats: the same path backwards."""
         x, grown, step = self.frame.standardised(latent), torch.zeros_like(latent[..., 0]), 1 / self.num_steps
-        for number in reversed(range(self.num_steps)):
-            end = (number + 1) * step
-            first, at_first = self._velocity_and_divergence(x, end, features)
-            second, at_second = self._velocity_and_divergence(x - 0.5 * step * first, end - 0.5 * step, features)
-            third, at_third = self._velocity_and_divergence(x - 0.5 * step * second, end - 0.5 * step, features)
-            fourth, at_fourth = self._velocity_and_divergence(x - step * third, end - step, features)
-            x = x - step / 6 * (first + 2 * second + 2 * third + fourth)
-            grown = grown + step / 6 * (at_first + 2 * at_second + 2 * at_third + at_fourth)
+        with full_precision(x.device):
+            velocity = Divergence(self._weights()[0], list(self.velocity)[1:])
+            for number in reversed(range(self.num_steps)):
+                begin, middle, end = self._during(number, features)
+                first, at_first = velocity(x, end)
+                second, at_second = velocity(x - 0.5 * step * first, middle)
+                third, at_third = velocity(x - 0.5 * step * second, middle)
+                fourth, at_fourth = velocity(x - step * third, begin)
+                x = x - step / 6 * (first + 2 * second + 2 * third + fourth)
+                grown = grown + step / 6 * (at_first + 2 * at_second + 2 * at_third + at_fourth)
         zeros = torch.zeros_like(x)
         return self.frame.log_density(DiagonalGaussian(zeros, zeros).log_prob(x) - grown)
 
+    # The first layer of the velocity is a sum over what goes in: of the context it is worked out once for all times and
+    # places, and of the time once for all places.
+
+    @property
+    def _first(self) -> nn.Linear:
+        first = self.velocity[0]
+        assert isinstance(first, nn.Linear)  # as `mlp` makes it; for the type checker
+        return first
+
+    def _weights(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the first layer: those of x (H, R), of the features of the time (H, 5), of what is read (H, H)."""
+        others = self.latent_dim + NUM_TIME_FEATURES
+        weights = self._first.weight
+        return weights[:, : self.latent_dim], weights[:, self.latent_dim : others], weights[:, others:]
+
     def _read(self, context: Tensor) -> Tensor:
-        return at_least_float32(self.reader(self.scale * context))
+        """Context (..., D) -> its part of the first layer (..., H)."""
+        read = at_least_float32(self.reader(self.scale * context))
+        with full_precision(read.device):
+            return F.linear(read, self._weights()[2], self._first.bias)
 
-    def _velocity(self, x: Tensor, time: Tensor | float, features: Tensor) -> Tensor:
-        """x (..., R) at a time in [0, 1] -> velocity (..., R)."""
-        with full_precision(x.device):
-            clock = time if isinstance(time, Tensor) else x.new_full((*x.shape[:-1], 1), time)
-            velocity: Tensor = self.velocity(torch.cat([x, _time_features(clock), features], dim=-1))
-            return velocity
+    def _at(self, time: Tensor) -> Tensor:
+        """Time (..., 1) in [0, 1] -> its part of the first layer (..., H)."""
+        return F.linear(_time_features(time), self._weights()[1])
 
-    def _velocity_and_divergence(self, x: Tensor, time: float, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Velocity (..., R) and `sum_k d v_k / d x_k` (...): one forward derivative for every coordinate."""
+    def _during(self, number: int, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the first layer adds at the beginning, middle and end of a step: features (..., H) -> (..., H) each."""
+        times = ((number + part) / self.num_steps for part in (0, 0.5, 1))
+        begin, middle, end = (features + self._at(features.new_tensor([time])) for time in times)
+        return begin, middle, end
 
-        def field(place: Tensor) -> Tensor:
-            return self._velocity(place, time, features)
-
-        def along(direction: Tensor) -> tuple[Tensor, Tensor]:
-            velocity, change = torch.func.jvp(field, (x,), (direction.expand_as(x),))[:2]
-            return velocity, (change * direction).sum(-1)
-
-        directions = torch.eye(self.latent_dim, dtype=x.dtype, device=x.device)
-        velocities, changes = torch.func.vmap(along)(directions)
-        return velocities[0], changes.sum(0)
+    def _velocity(self, x: Tensor, given: Tensor) -> Tensor:
+        """x (..., R) and the parts of context and time (..., H) -> velocity (..., R)."""
+        velocity: Tensor = self.velocity[1:](F.linear(x, self._weights()[0]) + given)
+        return velocity
 
 
 NUM_TIME_FEATURES = 5
