@@ -58,6 +58,15 @@ def test_settings_of_a_class_that_nobody_named(capsys):
     assert f"objective: {WITHOUT_A_CLASS}" in capsys.readouterr().err
 
 
+def test_help_for_a_class_that_is_not_there(capsys):
+    with pytest.raises(SystemExit):
+        main(["pretrain", "--objective.help", "MVInfoNC"])
+    assert (
+        "--objective.help: no class is called MVInfoNC. Did you mean videossl.objectives.MVInfoNCE?"
+        in capsys.readouterr().err
+    )
+
+
 def test_what_is_not_known_stays_as_it_is():
     assert readable("something\n  else went wrong", options=[]) == "something else went wrong"
     assert readable('Parser key "a":\n  is odd', options=["a"]) == "a: is odd"

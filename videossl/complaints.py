@@ -16,6 +16,7 @@ TYPE = re.compile(r"Expected an? (?:<class '(?:\w+\.)*(\w+)'>|typing\.Literal\[(
 NO_ATTRIBUTE = re.compile(r"module '[\w.]+' has no attribute '\w+'")
 NO_OPTION = re.compile(r"(?:Option '([^']+)' is not accepted|Group '([^']+)' does not accept option '([^']+)')")
 
+HELP = re.compile(r"(--\S+\.help): Expected a dot import path string: (.*)")
 NOT_A = re.compile(r"Import path (\S+) does not correspond to a subclass of (\S+)")
 NO_CLASS_YET = (
     "these are settings of a class, and none is named. Name it first: its class_path in a config, or the class as the "
@@ -42,6 +43,8 @@ def readable(message: str, *, options: Iterable[str], owner: str | None = None) 
             return f"{name}: {NO_CLASS_YET}"
         guess = _guess(name, [option for option in options if option != "help"])
         return f"{owner} takes no {name}{guess}" if owner else f"no such option: {name}{guess}"
+    if found := HELP.fullmatch(message.strip()):
+        return f"{found[1]}: {_no_class(found[2])}"
     found = KEY.match(message)
     if found is None:
         return _one_line(message)

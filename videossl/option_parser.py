@@ -28,6 +28,7 @@ class Parser(ArgumentParser):
     owner: str | None = None  # the class whose options these are, in the parser of a nested option
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("prog", self.command)
         kwargs.setdefault("allow_abbrev", False)  # a mistyped option is refused, not guessed
         kwargs.setdefault("formatter_class", Help)
         super().__init__(*args, **kwargs)

@@ -38,7 +38,9 @@ class Augment(nn.Module):
         ratio: Least and most width / height of the crop; log-uniform. A side longer than the frame is cut to it.
         shared_crop: One crop and flip for all views of a video, or one for each.
         flip_probability: Of mirroring left and right.
-        brightness, contrast, saturation: Factors are drawn from 1 - x to 1 + x.
+        brightness: Factors are drawn from 1 - x to 1 + x.
+        contrast: The same.
+        saturation: The same.
         hue: Turns are drawn from -x to +x; 0.5 is half a turn.
         jitter_probability: Of changing brightness, contrast, saturation and hue at all.
         greyscale_probability: Of taking the colour away.

@@ -80,6 +80,11 @@ class Average(MultiViewObjective):
 
     Anchors cannot be edited: one prediction a pair has no place where a view meets the mean of many.
     Terms: `average` ().
+
+    Args:
+        temperature: tau > 0, what the cosines are divided by: a number, or a `LearnedTemperature`.
+        base: The loss of two views: "nt_xent", or "dhel", whose negatives are of one view each.
+        graph: "all" ordered pairs of views, "forward" in time (l < m), or a list of pairs (l, m).
     """
 
     def __init__(

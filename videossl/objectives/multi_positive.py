@@ -96,6 +96,11 @@ class MultiPositive(MultiViewObjective):
     """The multi-positive loss with its pairs watched. See `multi_positive` for the arguments and the mathematics.
 
     Terms: `multi_positive` (); `multi_positive_per_pair` (P,), the loss of every pair's positive, whose mean it is.
+
+    Args:
+        temperature: tau > 0, what the cosines are divided by: a number, or a `LearnedTemperature`.
+        base: The loss of two views: "nt_xent", or "dhel", whose negatives are of one view each.
+        graph: "all" ordered pairs of views, "forward" in time (l < m), or a list of pairs (l, m).
     """
 
     def __init__(

@@ -158,6 +158,13 @@ class MVDHEL(MultiViewObjective):
 
     Terms: `mv_dhel`, `energy` (mean over videos of sum_l log W) and `alignment`, () each; `aligned_logit_per_pair`
     (P,), the mean logit of the positives of every pair.
+
+    Args:
+        temperature: tau > 0, what the cosines are divided by: a number, or a `LearnedTemperature`.
+        graph: "all" ordered pairs of views, "forward" in time (l < m), or a list of pairs (l, m).
+        alignment: How the pairs of views add up: "log_of_sum" as printed, "log_of_sum_per_anchor", or "mean_of_logs",
+            in which all pairs count alike.
+        self_in_energy: Whether an embedding counts as a negative of itself, as in the authors' README.
     """
 
     def __init__(

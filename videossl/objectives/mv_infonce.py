@@ -220,6 +220,16 @@ class MVInfoNCE(MultiViewObjective):
     pair's aligned logits A[p], in closed form. For video i that gradient is `-(1 - exp A[p,i] / E[p,i]) / P` with one
     energy a pair, `-w[p,i] (1 - sum_P exp A[p,i] / sum_P E[p,i])` as printed, w the softmax of A[:,i] over pairs (the
     winner takes all), and `-(1/P - exp A[p,i] / sum_P E[p,i])` for the mean of logs with the joint energy.
+
+    Args:
+        temperature: tau > 0, what the cosines are divided by: a number, or a `LearnedTemperature`.
+        graph: "all" ordered pairs of views, "forward" in time (l < m), or a list of pairs (l, m).
+        alignment: How the positives of the pairs of views add up: "mean_of_logs", in which all pairs count alike, or
+            "log_of_sum" as printed, in which the nearest pairs take the gradient.
+        energy: Which negatives stand under one logarithm: those of a pair of views ("per_pair": the mean of InfoNCEs),
+            of all pairs of an anchor view ("per_anchor"), or of all pairs ("joint", as printed).
+        same_view_negatives: Whether other videos' embeddings of the anchor's own view are negatives too.
+        logit_limit: Clip logits to [-limit, limit], without gradient outside; null for exact logits.
     """
 
     def __init__(

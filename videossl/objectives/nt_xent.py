@@ -77,6 +77,9 @@ class NTXent(MultiViewObjective):
 
     Terms: `nt_xent` (); `nt_xent_per_pair` (2,), the mean over the anchors of one view, in the order of the pairs
     (0, 1), (1, 0).
+
+    Args:
+        temperature: tau > 0, what the cosines are divided by: a number, or a `LearnedTemperature`.
     """
 
     def __init__(self, temperature: float | LearnedTemperature = 0.1) -> None:

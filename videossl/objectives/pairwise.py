@@ -132,6 +132,11 @@ class Pairwise(MultiViewObjective):
 
     Terms: `pairwise` (); `pairwise_per_pair` (P,), for every ordered pair of the graph the loss of its two views,
     which is the same for both directions.
+
+    Args:
+        temperature: tau > 0, what the cosines are divided by: a number, or a `LearnedTemperature`.
+        base: The loss of two views: "nt_xent", or "dhel", whose negatives are of one view each.
+        graph: "all" ordered pairs of views, "forward" in time (l < m), or a list of pairs (l, m).
     """
 
     def __init__(

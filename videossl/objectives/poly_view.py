@@ -130,6 +130,11 @@ class PolyView(MultiViewObjective):
     """PVC with its pairs watched. See `poly_view` for the arguments and the mathematics.
 
     Terms: `poly_view` (); `poly_view_per_pair` (P,), t of every pair, averaged over videos, whatever the variant.
+
+    Args:
+        temperature: tau > 0, what the cosines are divided by: a number, or a `LearnedTemperature`.
+        variant: How the views that an anchor is paired with add up: "geometric" or "arithmetic" mean.
+        graph: "all" ordered pairs of views, "forward" in time (l < m), or a list of pairs (l, m).
     """
 
     def __init__(

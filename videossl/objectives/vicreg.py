@@ -138,7 +138,14 @@ def vicreg(
 
 
 class VICReg(MultiViewObjective):
-    """VICReg over any number of views. See `vicreg` for the arguments, the mathematics and the terms."""
+    """VICReg over any number of views. See `vicreg` for the arguments, the mathematics and the terms.
+
+    Args:
+        invariance_weight: Of the distance between views of a video.
+        variance_weight: Of what dimensions lack in deviation.
+        covariance_weight: Of what dimensions say of one another.
+        graph: "all" ordered pairs of views, "forward" in time (l < m), or a list of pairs (l, m).
+    """
 
     reads_scale = True
 

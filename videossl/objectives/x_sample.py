@@ -210,6 +210,13 @@ class XSample(MultiViewObjective):
 
     Terms: `x_sample` (); `target_entropy` (), the lowest value that the loss can have with these targets, in nats;
     `own_video_share` (), the share of the targets on views of the anchor's own video: near 1 where they are hard.
+
+    Args:
+        temperature: tau > 0, what the cosines of embeddings are divided by: a number, or a `LearnedTemperature`.
+        target_temperature: tau_s > 0, what the similarities of the graph are divided by.
+        keep_diagonal: Whether the anchor itself is one of its candidates.
+        same_view: Whether the anchor's own view of all videos is a candidate.
+        graph: "all" ordered pairs of views, "forward" in time (l < m), or a list of pairs (l, m).
     """
 
     def __init__(
