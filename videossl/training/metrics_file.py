@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 
 def continued_csv_logger(folder: Path, *, until_step: int) -> CSVLogger:
@@ -16,7 +17,8 @@ def continued_csv_logger(folder: Path, *, until_step: int) -> CSVLogger:
         folder: Where metrics.csv stands.
         until_step: The step that training goes on from; 0 for a new training, which keeps nothing.
     """
-    earlier = _rows(folder / "metrics.csv", until_step) if until_step else []
+    is_writer = rank_zero_only.rank == 0  # type: ignore[attr-defined]
+    earlier = _rows(folder / "metrics.csv", until_step) if until_step and is_writer else []
     logger = CSVLogger(folder, name="", version="")
     if earlier:
         logger.experiment.metrics.extend(earlier)  # text cells, written back as they were

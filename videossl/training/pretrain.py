@@ -1,5 +1,6 @@
 """Pretrain a world model on videos: index, loaders, trainer, run directory."""
 
+import copy
 import logging
 import shutil
 import sys
@@ -44,6 +45,7 @@ from videossl.training.prior_refit import Refit, can_refit, has_pairs, pairs_of_
 from videossl.training.refit_settings import FEWEST_VIDEOS
 from videossl.training.rehearsal import rehearse
 from videossl.training.settings import TrainingSettings
+from videossl.training.sharding import SHARDED, gathered, strategy_of
 from videossl.training.suited_prior import suited_prior
 from videossl.training.transition_fit import TransitionFit, fit_transition
 from videossl.training.weights_file import save_weights
@@ -145,7 +147,8 @@ def pretrain(
         heldout_share=data.heldout_share,
         seed=seed,
         num_workers=max(1, training.num_workers),
-        known=run.index if run.index.is_file() else None,
+        # Where the run is replaced, the main process takes it away while others still look.
+        known=run.index if (goes_on or is_main_process()) and run.index.is_file() else None,
     )
     if is_main_process() and index.changes is not None and not index.changes.is_none:
         print(index.changes, file=sys.stderr)
@@ -196,6 +199,8 @@ def pretrain(
         run.write_config(config)
         index.save(run.index)
         write_json(run.environment, environment())
+    # What is trained in shards stays in them: in the end the weights come into a copy.
+    whole = copy.deepcopy(module) if training.strategy == SHARDED else module
     began = time.monotonic()
     try:
         trainer.fit(
@@ -210,17 +215,22 @@ def pretrain(
             f"interrupted at step {trainer.global_step}, which is saved. "
             f"Go on with: videossl pretrain --config {run.config} --ckpt last"
         ) from None
+    if whole is not module:
+        gathered(trainer, whole)
     transition, refit = None, None
     if trainer.is_global_zero:
+        whole.to(trainer.strategy.root_device)  # Lightning leaves what it has trained on the CPU
         asked = config.get("training", {})
         named = {name: (asked.get(name) or {}).get("prior") for name in ("refit_transition", "refit")}
-        transition, pairs = _fit_transition(module, train_views, seed=seed)
-        refit = _fit_prior(model, augment, train_views, heldout_batches, training, named["refit"], pairs, seed=seed)
+        transition, pairs = _fit_transition(whole, train_views, seed=seed)
+        refit = _fit_prior(
+            whole.model, augment, train_views, heldout_batches, training, named["refit"], pairs, seed=seed
+        )
         prior = named["refit_transition"] if transition is not None and transition.has_new_prior else None
         if refit is not None and refit.prior is not None:
             prior = refit.prior
         # The checkpoints and the config stay those of the training: it can go on.
-        save_weights(model, run.weights, prior=prior)
+        save_weights(whole.model, run.weights, prior=prior)
     return Pretrained(
         run.path,
         trainer.global_step,
@@ -330,7 +340,7 @@ def _trainer(
             accelerator=training.accelerator,
             devices=training.devices,
             num_nodes=training.num_nodes,
-            strategy=training.strategy,
+            strategy=strategy_of(training.strategy),
             precision=_precision(training),
             max_steps=training.max_steps,
             gradient_clip_val=training.clip_norm,

@@ -30,6 +30,7 @@ from videossl.training.gathering import gather_videos, gather_views
 from videossl.training.gradient_caching import encode_in_chunks
 from videossl.training.optimizer import adamw, warmup_cosine
 from videossl.training.settings import TrainingSettings
+from videossl.training.sharding import shard
 from videossl.training.suited_prior import Made, tried_prior
 from videossl.transition.protocols import FittedByMatching
 from videossl.types import ViewBatch
@@ -101,6 +102,11 @@ class Pretraining(LightningModule):
         if decay is not None:
             self.teacher = Teacher(_without_transition(model), settings.max_steps, decay)
         self._wants_similarity = isinstance(objective, XSample)
+
+    def configure_model(self) -> None:
+        """In shards, where the strategy has a mesh of devices for them."""
+        if self.device_mesh is not None:
+            shard(self, self.device_mesh)
 
     def training_step(self, batch: ViewBatch, batch_idx: int) -> Tensor:
         """The loss of one batch, and what is logged of it."""

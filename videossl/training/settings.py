@@ -34,7 +34,8 @@ class TrainingSettings:
         accelerator: Lightning's name: "auto", "cpu", "gpu", "mps" ...
         devices: Number of devices per node, or "auto".
         num_nodes: Number of machines.
-        strategy: Lightning's name: "auto", "ddp", "fsdp" ...
+        strategy: "auto": one device, or "ddp" on several; "fsdp": parameters, gradients and optimizer states in shards
+            over the devices of a node, for models that one device cannot hold; or another of Lightning's names.
         num_workers: Loader processes per device; 0 decodes in the training process.
         num_threads: Threads of torch on the CPU; null leaves torch's choice.
         log_every: Steps between two lines of metrics.csv.
