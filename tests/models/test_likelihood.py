@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from scipy.integrate import quad
 from test_world_model import frames, world_model
 
 from videossl.errors import UsageError
-from videossl.models import CodebookLatent, SparseGate
+from videossl.models import CodebookLatent, GaussianLatent, MixturePrior, SparseGate, StandardNormalPrior
 from videossl.transition.von_mises_fisher import log_normaliser, most_telling_concentration
 
 
@@ -47,6 +48,20 @@ def test_importance_weights_give_what_draws_from_the_prior_give():
     cosines = torch.einsum("bkd,bd->bk", samples, futures.double())
     expected = torch.logsumexp(kappa * cosines, 1) - math.log(20_000) - log_normaliser(kappa, 6)
     torch.testing.assert_close(model.log_prob(contexts, futures, num_samples=20_000), expected, rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("prior", [None, StandardNormalPrior, MixturePrior])
+def test_a_posterior_that_is_far_too_sure_of_itself_does_not_spoil_the_density(prior):
+    model = world_model(latent_dim=2, latent=partial(GaussianLatent, prior=prior))
+    with torch.no_grad():
+        model.latent.posterior_net[-1].weight[2:] = 0
+        model.latent.posterior_net[-1].bias[2:] = -9.0  # log of the variance
+    contexts, futures = unit(20, 6).float(), unit(20, 6, seed=1).float()
+    samples = model.sample_futures(contexts, num_samples=20_000)[:, :, 0].double()
+    kappa = model.concentration.double()
+    cosines = torch.einsum("bkd,bd->bk", samples, futures.double())
+    expected = torch.logsumexp(kappa * cosines, 1) - math.log(20_000) - log_normaliser(kappa, 6)
+    torch.testing.assert_close(model.log_prob(contexts, futures, num_samples=400), expected, rtol=0, atol=0.4)
 
 
 def test_the_density_of_a_model_of_codes_is_summed_over_them_exactly():

@@ -49,9 +49,13 @@ def fitted_concentration(
 def _weighted_cosines(
     model: "WorldModel", states: Tensor, futures: Tensor, *, num_samples: int, seed: int
 ) -> tuple[Tensor, Tensor]:
-    """Cosines (B, K) of the futures with predictions whose r was inferred, and the log weight of each prediction.
+    """Cosines (B, K) of the futures with predictions, and the log weight of each prediction.
 
-    The weight is p(r | state) / q(r | state, future) / K.
+    Half of the r are inferred, so that some are right, the others drawn from the prior. Each has the weight
+    `p(r) / m(r) / K`, with m the mixture of both in these shares (the balance heuristic of multiple importance
+    sampling, Veach and Guibas 1995): none weighs more than 2 / K. By inferred ones alone, a posterior that is narrower
+    than p(r) p(future | r), as it becomes where r has a price below 1, would have a few weights that outweigh all
+    others, and miss by a nat and more.
     """
     if model.latent is None:
         cosines = (model.transition(states, None).double() * futures.double()).sum(-1)
@@ -64,8 +68,14 @@ def _weighted_cosines(
     posterior, prior = model.latent_distributions(
         *(repeat(each, "b d -> b k d", k=num_samples) for each in (states, futures))
     )
-    latent = posterior.sample(torch.Generator(device=states.device).manual_seed(seed))
+    generator = torch.Generator(device=states.device).manual_seed(seed)
+    num_drawn = num_samples // 2
+    num_inferred = num_samples - num_drawn
+    latent = torch.cat([posterior.sample(generator)[:, :num_inferred], prior.sample(generator)[:, :num_drawn]], dim=1)
     predicted = model.transition(repeat(states, "b d -> b k d", k=num_samples), latent)
     cosines = (predicted.double() * futures[:, None].double()).sum(-1)
-    log_weights = prior.log_prob(latent).double() - posterior.log_prob(latent).double()
-    return cosines, log_weights - math.log(num_samples)
+    of_prior, of_posterior = prior.log_prob(latent).double(), posterior.log_prob(latent).double()
+    mixture = of_posterior + math.log(num_inferred)
+    if num_drawn:
+        mixture = torch.logaddexp(mixture, of_prior + math.log(num_drawn))
+    return cosines, of_prior - mixture

@@ -191,10 +191,11 @@ class WorldModel(nn.Module):
         """How likely this future is after this context, in nats relative to the uniform distribution on the sphere.
 
         p(future | context) is the mean, over r from the prior, of a von Mises-Fisher density around the prediction
-        with that r (concentration: `concentration`). It is estimated by importance sampling with r from the posterior,
-        `log 1/K sum_k p(future | context, r_k) p(r_k | context) / q(r_k | context, future)`, which is a lower bound in
-        expectation that rises to the truth with K (arXiv:1509.00519). Exact for a deterministic model, and for codes,
-        which are added up. Differences between futures of one context, and a softmax over candidates, need no
+        with that r (concentration: `concentration`). It is estimated by importance sampling,
+        `log 1/K sum_k p(future | context, r_k) p(r_k | context) / m(r_k)`, in which half of the r_k are from the
+        posterior, the others from the prior, and m is the mixture of both: no weight is above 2. In expectation it is
+        a lower bound that rises to the truth with K (arXiv:1509.00519). Exact for a deterministic model, and for
+        codes, which are added up. Differences between futures of one context, and a softmax over candidates, need no
         normalisation.
 
         Args:
