@@ -26,6 +26,10 @@ WITHOUT_A_CLASS = "these are settings of a class, and none is named."
             "MotionPrediction takes no weigt. Did you mean weight?",
         ),
         (
+            ("--beta", "{class_path: videossl.objectives.FixedBeta, init_args: {value: 1}}"),
+            "FixedBeta takes no value. It takes beta, warmup_steps (",
+        ),
+        (
             ("--model.latent", "GausianLatent"),
             "latent of WorldModel: no class is called GausianLatent. Did you mean videossl.models.GaussianLatent?",
         ),

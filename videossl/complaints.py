@@ -41,8 +41,11 @@ def readable(message: str, *, options: Iterable[str], owner: str | None = None) 
         name = found[1] or f"{found[2]}.{found[3]}"
         if owner == "Module":  # anything that torch has would do
             return f"{name}: {NO_CLASS_YET}"
-        guess = _guess(name, [option for option in options if option != "help"])
-        return f"{owner} takes no {name}{guess}" if owner else f"no such option: {name}{guess}"
+        known = sorted({option.partition(".")[0] for option in options} - {"help"}) if owner else list(options)
+        guess = _guess(name, known)
+        if owner:
+            return f"{owner} takes no {name}{guess or f'. It takes {_listed(known)}'}"
+        return f"no such option: {name}{guess}"
     if found := HELP.fullmatch(message.strip()):
         return f"{found[1]}: {_no_class(found[2])}"
     found = KEY.match(message)
@@ -127,6 +130,10 @@ def _guess(name: str, options: Iterable[str], dashes: str = "") -> str:
         last = name.rpartition(".")[2]
         close = [option for option in options if option.rpartition(".")[2] == last][:1]
     return f". Did you mean {dashes}{close[0]}?" if close else ""
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) if names else "nothing"
 
 
 def _one_line(text: str) -> str:

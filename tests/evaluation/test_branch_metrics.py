@@ -150,6 +150,12 @@ def test_oracle_of_the_energy_score_of_draws_leaves_out_pairs_of_a_draw_with_its
         (lambda: BranchCoverage()(AXES, AXES, None, UNEQUAL[:, :3]), r"probabilities of shape \(1, 4\).*got \(1, 3\)"),
         (lambda: BranchAccuracy()(AXES, torch.full((1, 4), 99), AXES), r"told branches from 0 to 3, got 99 to 99"),
         (lambda: BranchAccuracy()(AXES, torch.full((1, 4), -1), AXES, DECOYS), r"from 0 to 3, got -1 to -1"),
+        (lambda: BranchCoverage().update(AXES.numpy(), AXES.numpy()), r"in a torch.Tensor, got a numpy.ndarray"),
+        (
+            lambda: BranchPrecision().update(AXES.numpy(), AXES, DECOYS),
+            r"samples in a torch.Tensor, got a numpy",
+        ),
+        (lambda: BranchCalibration(4).update(AXES, AXES.numpy()), r"branches in a torch.Tensor, got a numpy.ndarray"),
     ],
 )
 def test_branch_metrics_say_what_they_want(call, message):

@@ -58,3 +58,12 @@ def test_what_it_says_of_itself_is_held_against_clips():
 def test_a_class_without_a_forward_is_no_encoder():
     with pytest.raises(TypeError, match="abstract"):
         type("Nothing", (Encoder,), {})()
+
+
+def test_an_encoder_without_pixels_is_refused_when_a_model_is_made():
+    class Unfinished(Patches):
+        def __init__(self) -> None:
+            nn.Module.__init__(self)
+
+    with pytest.raises(UsageError, match=r"Unfinished lacks pixel_mean, pixel_std\. Set each .* self.set_pixels"):
+        WorldModel(Unfinished())

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from videossl.evaluation.shapes import check_beside, check_samples, check_sums_to_one, cosines, unit
+from videossl.evaluation.shapes import check_beside, check_samples, check_sums_to_one, check_tensor, cosines, unit
 
 NOWHERE = -1
 
@@ -42,6 +42,7 @@ def lands_on(
 
 def check_probabilities(branches: Tensor, probabilities: Tensor | None) -> Tensor:
     """The probabilities (B, M) beside branches (B, M, D), equal ones where None; refuse what does not sum to one."""
+    check_tensor("branches", branches)
     if probabilities is None:
         return branches.new_full(branches.shape[:2], 1 / branches.shape[1], dtype=torch.float32)
     if probabilities.shape != branches.shape[:2]:

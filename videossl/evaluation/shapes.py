@@ -63,8 +63,18 @@ def check_sums_to_one(name: str, probabilities: Tensor) -> None:
         )
 
 
+def check_tensor(name: str, values: object) -> None:
+    """Refuse what is no tensor: arrays of numpy lack what is asked of one."""
+    if not isinstance(values, Tensor):
+        raise ValueError(
+            f"expected {name} in a torch.Tensor, got a {type(values).__module__}.{type(values).__qualname__}. Give "
+            "torch.as_tensor of it."
+        )
+
+
 def check_samples(samples: Tensor) -> None:
     """Refuse anything but finite (B, K, D) samples with K >= 1."""
+    check_tensor("samples", samples)
     if samples.ndim != 3 or samples.shape[1] < 1:
         raise ValueError(
             f"expected samples of shape (B, K, D) with K >= 1 sampled futures, got {tuple(samples.shape)}. "
@@ -75,6 +85,7 @@ def check_samples(samples: Tensor) -> None:
 
 def check_beside(samples: Tensor, name: str, other: Tensor, axes: str) -> None:
     """Refuse a tensor that is not finite, or whose axes (say "B M D") do not fit beside samples (B, K, D)."""
+    check_tensor(name, other)
     known = {"B": samples.shape[0], "K": samples.shape[1], "D": samples.shape[2]}
     letters = axes.split()
     fits = other.ndim == len(letters) and all(

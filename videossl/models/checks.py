@@ -25,6 +25,16 @@ def check_counts(**counts: object) -> None:
             raise UsageError(f"expected {name} >= 1, got {count!r}. Give a whole number of at least 1.")
 
 
+def check_seed(seed: object) -> None:
+    """Refuse what torch's generators cannot all take as a seed.
+
+    Raises:
+        UsageError: No whole number from 0 to 2^63 - 1.
+    """
+    if not isinstance(seed, numbers.Integral) or not 0 <= int(seed) < 2**63:
+        raise UsageError(f"expected seed from 0 to 2^63 - 1, got {seed!r}. Give a whole number in that range.")
+
+
 def check_frames(frames: object, *, shape: str = CLIPS) -> None:
     """Refuse what are no decoded frames.
 

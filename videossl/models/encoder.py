@@ -14,8 +14,8 @@ class Encoder(nn.Module, ABC):
     """Clips -> tokens on a grid in time and space.
 
     Whatever follows (pooling, projector, training, extraction, export) asks for nothing but what stands here. An
-    encoder of your own is a subclass that sets the attributes and has a `forward`; a config names it by its import
-    path.
+    encoder of your own is a subclass that sets the attributes (those of pixels by `set_pixels`) and has a `forward`; a
+    config names it by its import path.
 
     Where an encoder starts from weights that were learnt elsewhere, its `reset_parameters` puts these back: training
     begins with it, and the control that has learnt nothing in the training is made with it.
@@ -53,6 +53,20 @@ class Encoder(nn.Module, ABC):
         Returns:
             (B, T', H', W', E) float tokens. Where one stands for a whole frame, H' = W' = 1.
         """
+
+    def check_attributes(self) -> None:
+        """Refuse an encoder that lacks what all else asks of it.
+
+        Raises:
+            UsageError: It has not set all of the attributes.
+        """
+        needed = ("width", "patch_size", "tubelet_frames", "pixel_mean", "pixel_std")
+        missing = [name for name in needed if not hasattr(self, name)]
+        if missing:
+            raise UsageError(
+                f"encoder {type(self).__name__} lacks {', '.join(missing)}. Set each in its __init__"
+                f"{', the pixels by self.set_pixels(mean, std)' if missing[-1].startswith('pixel') else ''}."
+            )
 
     def check_clip(self, clips: Tensor) -> None:
         """Refuse clips that are none, or that this encoder cannot take; see `check_size`."""

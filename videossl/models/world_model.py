@@ -10,7 +10,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from videossl.errors import UsageError
-from videossl.models.checks import check_counts, check_frames, described
+from videossl.models.checks import check_counts, check_frames, check_seed, described
 from videossl.models.encoder import Encoder
 from videossl.models.heads import MLPProjector, Projector
 from videossl.models.likelihood import fitted_concentration, log_prob
@@ -63,6 +63,7 @@ class WorldModel(nn.Module):
         super().__init__()
         if latent is not None and editor is None:
             raise UsageError("a latent without an editor has no effect. Add model.editor, or set model.latent to null.")
+        encoder.check_attributes()
         self.encoder = encoder
         self.pooling = pooling
         self.representation_dim = pooled_width(encoder.width, pooling)
@@ -176,6 +177,7 @@ class WorldModel(nn.Module):
                 no `stratified_sample`: one of your own.
         """
         check_counts(num_samples=num_samples, horizon=horizon)
+        check_seed(seed)
         return sample_futures(
             self,
             self._state(frames),
@@ -212,6 +214,7 @@ class WorldModel(nn.Module):
         """
         self.check_prior()
         check_counts(num_samples=num_samples)
+        check_seed(seed)
         return log_prob(self, *self._pairs(context, future), num_samples=num_samples, seed=seed)
 
     @torch.no_grad()
@@ -286,6 +289,7 @@ class WorldModel(nn.Module):
             UsageError: Wrong shapes or numbers.
         """
         check_counts(num_samples=num_samples)
+        check_seed(seed)
         state, target = (repeat(x, "b d -> b k d", k=num_samples) for x in self._pairs(context, future))
         if self.latent is None:
             return self.transition(state, None)
@@ -327,6 +331,7 @@ class WorldModel(nn.Module):
             UsageError: Wrong shapes or numbers, no latent, or one without a prior.
         """
         check_counts(num_samples=num_samples)
+        check_seed(seed)
         state, target = self._pairs(context, future)
         posterior, prior = self.latent_distributions(state, target)
         if isinstance(posterior, DiagonalGaussian) and isinstance(prior, DiagonalGaussian):

@@ -81,11 +81,18 @@ class ProgressLines(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Print the step, the loss, the KL and the rate."""
-        now = time.monotonic()
-        if now - self._last < self.seconds_between_lines and trainer.global_step != trainer.max_steps:
-            return
-        self._last = now
+        """Print a line, if the last one is long ago; that of the last step waits for its look at held-out videos."""
+        if time.monotonic() - self._last >= self.seconds_between_lines and trainer.global_step != trainer.max_steps:
+            self._print(trainer)
+
+    @rank_zero_only
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the last line."""
+        self._print(trainer)
+
+    def _print(self, trainer: Trainer) -> None:
+        """The step, the loss, the KL and the rate."""
+        self._last = time.monotonic()
         metrics = trainer.callback_metrics
         parts = [f"step {trainer.global_step}/{trainer.max_steps}"]
         for name, label in (
@@ -182,22 +189,6 @@ class StopOnBrokenLoss(Callback):
             f"{trainer.global_step}. Lower training.learning_rate or raise the temperature; no checkpoint was written "
             "since then."
         )
-
-
-class SaveWhenInterrupted(Callback):
-    """Ctrl-C loses nothing: the step that was reached is saved as the last checkpoint.
-
-    Args:
-        path: The checkpoint to write.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Save if it was Ctrl-C, before Lightning takes the training apart."""
-        if isinstance(exception, KeyboardInterrupt) and trainer.global_step > 0:
-            trainer.save_checkpoint(self.path)
 
 
 class UnreadableVideos(Callback):

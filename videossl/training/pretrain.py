@@ -28,7 +28,6 @@ from videossl.run_directory import RunDirectory, write_json
 from videossl.training.auxiliaries import Auxiliary
 from videossl.training.callbacks import (
     CollapseWatch,
-    SaveWhenInterrupted,
     StopOnBrokenLoss,
     Throughput,
     UnreadableVideos,
@@ -38,6 +37,7 @@ from videossl.training.checkpoint import Checkpoint
 from videossl.training.density import fit_concentration
 from videossl.training.embedded_pairs import Pairs
 from videossl.training.environment import environment
+from videossl.training.interruption import StopBetweenSteps
 from videossl.training.loaders import has_heldout_loss, heldout_loader, train_loader, view_batches
 from videossl.training.metrics_file import continued_csv_logger
 from videossl.training.pretraining import Pretraining
@@ -177,6 +177,7 @@ def pretrain(
         start.check_fits(module)
         _check_same_videos(run.index, index)
     heldout = index.split("heldout")
+    interruption = StopBetweenSteps(run.checkpoints / "last.ckpt")
     collapse = CollapseWatch(after_step=training.warmup_steps)
     callbacks = [
         StopOnBrokenLoss(),
@@ -185,7 +186,7 @@ def pretrain(
         unreadable,
         LearningRateMonitor("step"),
         progress_callback(),
-        SaveWhenInterrupted(run.checkpoints / "last.ckpt"),
+        interruption,
         *_savers(run, training, has_heldout=has_heldout_loss(heldout)),
     ]
     trainer = _trainer(run, training, callbacks, start)
@@ -211,8 +212,9 @@ def pretrain(
             weights_only=True,
         )
     except SystemExit:  # Lightning's way to end after Ctrl-C, without a word
+        step = interruption.saved_step
         raise WorkError(
-            f"interrupted at step {trainer.global_step}, which is saved. "
+            f"interrupted {f'after step {step}, which is saved' if step else f'in step {trainer.global_step + 1}'}. "
             f"Go on with: videossl pretrain --config {run.config} --ckpt last"
         ) from None
     if whole is not module:

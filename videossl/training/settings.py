@@ -102,16 +102,15 @@ class TrainingSettings:
             raise UsageError(
                 f"expected training.teacher_decay from 0 to 1 (or null: the objective's own), got {self.teacher_decay}."
             )
-        if not 0 <= self.free_nats < float("inf") or not 0 <= (self.kl_balance or 0.0) <= 1:
-            raise UsageError(
-                f"expected training.free_nats >= 0 and training.kl_balance from 0 to 1 (or null), got {self.free_nats} "
-                f"and {self.kl_balance}."
-            )
+        if not 0 <= self.free_nats < float("inf"):
+            raise UsageError(f"expected training.free_nats of 0 or more, got {self.free_nats}.")
+        if self.kl_balance is not None and not 0 <= self.kl_balance <= 1:
+            raise UsageError(f"expected training.kl_balance from 0 to 1 (or null), got {self.kl_balance}.")
         if self.num_threads is not None and self.num_threads < 1:
             raise UsageError(
                 f"expected training.num_threads >= 1 (or null, for torch's choice), got {self.num_threads}."
             )
         if self.batch_size < 2:
             raise UsageError(
-                "expected training.batch_size >= 2, got 1: a contrastive loss compares videos with each other."
+                "expected training.batch_size >= 2, got 1: objectives compare videos, or normalise over them."
             )
