@@ -148,6 +148,11 @@ def test_what_an_untrained_model_sees_of_the_kick_is_no_leak(value, untrained, s
     assert probes({"probes": [entry]})[0].state == state
 
 
+def test_of_a_loss_that_was_logged_once_nothing_is_said():
+    loss = health({"train/loss": [(19, 1.2)]}, None, {}, has_weights=True).signs[0]
+    assert (loss.state, loss.means) == ("none", "It was logged once, so whether it fell is not known.")
+
+
 def test_a_rising_held_out_loss_is_pointed_at():
     training = {"train/loss": [(0, 4.0), (99, 1.0)], "heldout/loss": [(20, 2.0), (60, 1.5), (99, 1.9)]}
     found = health(training, None, {}, has_weights=True)

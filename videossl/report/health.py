@@ -113,6 +113,8 @@ def _loss_signs(training: dict[str, Series]) -> list[Sign]:
         means = f"The loss is not a number from step {broken[0]:,} on: training diverged, its weights are of no use."
         return [Sign("Loss", number(loss[-1][1]), "bad", means)]
     first, last = loss[0][1], loss[-1][1]
+    if len(loss) == 1:
+        return [Sign("Loss", number(last), "none", "It was logged once, so whether it fell is not known.")]
     fell: State = "good" if last < first else "watch"
     means = f"It started at {number(first)} and " + ("fell." if last < first else "did not fall: was anything learnt?")
     signs = [Sign("Loss", number(last), fell, means)]
