@@ -32,6 +32,8 @@ def test_pretrain_leaves_a_complete_run_directory(small_run):
     assert {"train/kl_nats", "train/embedding_std", "train/effective_rank", "train/clips_per_second"} <= rows[0].keys()
     assert any(row["heldout/loss"] for row in rows)
     assert list((small_run / "tensorboard").glob("events*"))
+    command = json.loads((small_run / "environment.json").read_text())["command"]
+    assert command.startswith("python -m videossl.cli pretrain --config")
 
 
 def test_a_run_is_loaded_and_used_from_python(small_run):

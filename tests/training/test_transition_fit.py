@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -73,7 +74,7 @@ def test_an_untrained_transition_learns_the_turns_and_is_kept(latent, beta):
     assert fit.after < fit.before - 0.5
     assert (fit.num_pairs, fit.num_kept_out) == (360, 40)
     assert str(fit) == (
-        f"transition: loss {fit.after:.3f} on 40 kept-out pairs after the fit, {fit.before:.3f} before "
+        f"transition: loss {fit.after:.3f} on 40 kept-out pairs after {QUICK.max_steps} steps, {fit.before:.3f} before "
         "(lower is better): kept"
     )
 
@@ -88,6 +89,14 @@ def test_a_transition_that_is_not_better_is_dropped_with_all_its_weights():
     after = trained.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_where_the_end_is_no_better_the_best_state_on_the_way_is_taken(monkeypatch):
+    trained = adassl(GaussianLatent(D, latent_dim=R, hidden_dim=32), InformationBudget(nats=1.0))
+    judged = iter([1.0, 3.0, 2.0, 0.5, math.nan, 0.7, 3.0])  # before, the end, and all looks
+    monkeypatch.setattr("videossl.training.transition_fit._judged", lambda *_: next(judged))
+    fit = fit_transition(trained, pairs(), replace(QUICK, max_steps=50), seed=0)
+    assert (fit.before, fit.after, fit.is_better, fit.step) == (1.0, 0.5, True, 20)
 
 
 def test_the_same_seed_gives_the_same_transition_and_the_controller_of_the_training_stands_still():
@@ -148,7 +157,7 @@ def test_a_shared_stage_learns_with_one_mixture_of_all_contexts_and_gives_the_pr
         if len(learned_with) == 2:
             assert objective.latent.prior_net is prior
             torch.testing.assert_close(latent.prior(pairs().contexts), before)
-        _learn(objective, learning, views, fitted, settings, seed)
+        return _learn(objective, learning, views, fitted, settings, seed)
 
     monkeypatch.setattr("videossl.training.transition_fit._learn", learn)
     shared = SharedStage(num_components=3, max_steps=200, nats=1.5)

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import shutil
 import sys
 import time
@@ -30,5 +31,12 @@ def environment() -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "free_disk_gib": round(shutil.disk_usage(Path.cwd()).free / 2**30, 1),
         "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": _command(),
     }
+
+
+def _command() -> str:
+    """What was typed, so that it can be typed again."""
+    program = Path(sys.argv[0]).name
+    name = "python -m videossl.cli" if program == "__main__.py" else shlex.quote(program)
+    return " ".join([name, shlex.join(sys.argv[1:])])

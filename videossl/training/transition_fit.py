@@ -1,6 +1,7 @@
 """The transition of a model whose encoder stands still, trained on: on embeddings, no video is read here."""
 
 import copy
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
@@ -18,6 +19,7 @@ from videossl.transition import SharedMixturePrior
 
 LARGEST_GRADIENT = 1.0
 WARMUP_STEPS = 50
+LOOKS = 5  # states on the way that are kept, the last among them
 MOST_JUDGED = 1024  # pairs at once, as all of a batch are compared with each other
 
 
@@ -31,6 +33,8 @@ class TransitionFit:
             better.
         after: The same afterwards.
         is_better: Whether it is better, and the model has it now; otherwise latent and editor are as they were.
+        step: After how many steps it was so: the last one, or, where the end is no better than the beginning (a prior
+            that is trained along can learn its contexts by heart), the best of a few on the way.
         num_pairs: Pairs that were fitted on.
         num_kept_out: Pairs that were kept out.
         shared: What came of the shared stage before it; None: there was none.
@@ -43,6 +47,7 @@ class TransitionFit:
     is_better: bool
     num_pairs: int
     num_kept_out: int
+    step: int
     has_new_prior: bool | None = None
     shared: "TransitionFit | None" = None
 
@@ -55,8 +60,8 @@ class TransitionFit:
             prior = "; the prior that was fitted to it stays"
         first = "" if self.shared is None else f"{self.shared}, with a prior that all contexts share\n"
         return (
-            f"{first}transition: loss {self.after:.3f} on {self.num_kept_out} kept-out pairs after the fit, "
-            f"{self.before:.3f} before (lower is better): {kept}{prior}"
+            f"{first}transition: loss {self.after:.3f} on {self.num_kept_out} kept-out pairs after {self.step:,} "
+            f"steps, {self.before:.3f} before (lower is better): {kept}{prior}"
         )
 
 
@@ -89,20 +94,27 @@ def fit_transition(trained: AdaSSL, pairs: Pairs, settings: TransitionRefit, *, 
         whiten_inputs(part, pairs.contexts[fitted], pairs.futures[fitted])
     single.train()
     try:
-        _learn(single, learning, views, fitted, settings, seed)
+        states = _learn(single, learning, views, fitted, settings, seed)
     finally:
         for part in learning:
             unwhiten(part)
     single.eval()
-    after_loss = _judged(single, views[:, judged], seed)
-    after = copy.deepcopy(learning.state_dict())
-    learning.load_state_dict(before)
-    before_loss = _judged(single, views[:, judged], seed)
+
+    def loss_of(state: dict[str, Tensor]) -> float:
+        learning.load_state_dict(state)
+        return _judged(single, views[:, judged], seed)
+
+    before_loss = loss_of(before)
+    step = settings.max_steps
+    after_loss = loss_of(states[step])
+    if not after_loss < before_loss:
+        losses = {number: loss_of(state) for number, state in states.items()}
+        step = min(losses, key=lambda number: (math.isnan(losses[number]), losses[number]))
+        after_loss = losses[step]
     is_better = after_loss < before_loss
-    if is_better:
-        learning.load_state_dict(after)
+    learning.load_state_dict(states[step] if is_better else before)
     learning.train(mode)
-    return TransitionFit(before_loss, after_loss, is_better, len(fitted), len(judged), has_new_prior, shared)
+    return TransitionFit(before_loss, after_loss, is_better, len(fitted), len(judged), step, has_new_prior, shared)
 
 
 def _fit_shared(trained: AdaSSL, pairs: Pairs, settings: TransitionRefit, *, seed: int) -> TransitionFit | None:
@@ -127,9 +139,11 @@ def _fit_shared(trained: AdaSSL, pairs: Pairs, settings: TransitionRefit, *, see
 
 
 def _learn(
-    objective: AdaSSL, learning: nn.Module, views: Tensor, fitted: Tensor, settings: TransitionRefit, seed: int
-) -> None:
-    """Minimise the objective over `learning`, on the fitted rows of views (2, n, D)."""
+    objective: AdaSSL, learning: nn.ModuleList, views: Tensor, fitted: Tensor, settings: TransitionRefit, seed: int
+) -> dict[int, dict[str, Tensor]]:
+    """Minimise the objective over `learning`, on the fitted rows of views (2, n, D); its states by step, unwhitened."""
+    states = {}
+    kept = {settings.max_steps * look // LOOKS for look in range(1, LOOKS + 1)}
     optimizer = adamw(learning, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     schedule = warmup_cosine(optimizer, warmup_steps=WARMUP_STEPS, max_steps=settings.max_steps)
     generator = torch.Generator(views.device).manual_seed(seed)
@@ -137,7 +151,7 @@ def _learn(
     size = (min(settings.batch_size, len(fitted)),)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # of dropout
-        for _ in range(settings.max_steps):
+        for step in range(1, settings.max_steps + 1):
             rows = fitted[torch.randint(len(fitted), size, generator=generator, device=views.device)]
             loss = objective(views[:, rows], generator=generator).total
             optimizer.zero_grad()
@@ -145,6 +159,16 @@ def _learn(
             nn.utils.clip_grad_norm_(learning.parameters(), LARGEST_GRADIENT)
             optimizer.step()
             schedule.step()
+            if step in kept:
+                states[step] = _unwhitened(learning)
+    return states
+
+
+def _unwhitened(learning: nn.ModuleList) -> dict[str, Tensor]:
+    found = copy.deepcopy(learning)
+    for part in found:
+        unwhiten(part)
+    return found.state_dict()
 
 
 def _start_prior(objective: AdaSSL, pairs: Pairs, settings: TransitionRefit, seed: int) -> bool | None:
