@@ -107,6 +107,13 @@ def test_a_threshold_that_says_nothing_is_refused(tmp_path, rng, monkeypatch):
         found_in(tmp_path / "e", threshold=0.01)
 
 
+def test_a_file_that_is_there_is_not_replaced_unasked(tmp_path):
+    (tmp_path / "pairs.json").write_text("mine")
+    with pytest.raises(UsageError, match="replace it with --overwrite true"):
+        duplicates_of(tmp_path / "e", threshold=0.9, min_seconds=1.0, out=tmp_path / "pairs.json")
+    assert (tmp_path / "pairs.json").read_text() == "mine"
+
+
 @pytest.mark.parametrize(("threshold", "min_seconds"), [(0.0, 1.0), (1.5, 1.0), (0.9, 0.0)])
 def test_options_that_cannot_work_are_refused(tmp_path, threshold, min_seconds):
     with pytest.raises(UsageError, match="expected --"):

@@ -169,6 +169,14 @@ def test_scores_are_written_as_json_only(frames, tmp_path):
         probe_embeddings(frames[0], labels=None, settings=LINEAR, out=tmp_path / "boundaries.csv")
 
 
+def test_scores_that_are_there_are_not_replaced_unasked(frames, tmp_path):
+    out = tmp_path / "scores.json"
+    out.write_text("mine")
+    with pytest.raises(UsageError, match="replace it with --overwrite true"):
+        probe_embeddings(frames[0], labels=None, settings=LINEAR, out=out)
+    assert out.read_text() == "mine"
+
+
 def test_labels_in_the_table_are_the_default_and_missed_where_there_are_none(frames, tmp_path):
     columns = videos(60, 2) | {"label": [f"{n % 2}" for n in range(60) for _ in range(2)]}
     vectors = np.random.default_rng(0).normal(size=(120, 3)) + np.arange(60).repeat(2)[:, None] % 2

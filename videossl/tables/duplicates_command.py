@@ -8,7 +8,7 @@ from videossl.errors import UsageError
 from videossl.tables.near_duplicates import Duplicates, find_duplicates
 from videossl.tables.table import EmbeddingTable
 from videossl.tables.times import read_times
-from videossl.tables.writing import check_suffix, write_found
+from videossl.tables.writing import check_out, write_found
 
 SHOWN = 10
 WHOLE = 0.95  # of both videos: the videos are the same, not only a stretch of them
@@ -16,7 +16,9 @@ MUCH = 0.01
 REMEDY = ": many of these pairs mean nothing, raise --threshold"
 
 
-def duplicates_of(embeddings: Path, *, threshold: float, min_seconds: float, out: Path | None) -> str:
+def duplicates_of(
+    embeddings: Path, *, threshold: float, min_seconds: float, out: Path | None, overwrite: bool = False
+) -> str:
     """Find the stretches that videos of a table share, and write them.
 
     Args:
@@ -24,6 +26,7 @@ def duplicates_of(embeddings: Path, *, threshold: float, min_seconds: float, out
         threshold: See `find_duplicates`.
         min_seconds: See `find_duplicates`.
         out: CSV, Parquet or JSON file; None: none is written.
+        overwrite: Replace a file that is there.
 
     Returns:
         A summary for a terminal.
@@ -31,7 +34,7 @@ def duplicates_of(embeddings: Path, *, threshold: float, min_seconds: float, out
     Raises:
         UsageError: No such table, or options that cannot work.
     """
-    check_suffix(out)
+    check_out(out, embeddings=embeddings, overwrite=overwrite)
     if not 0 < threshold <= 1:
         raise UsageError(f"expected --threshold above 0 and at most 1, got {threshold}.")
     if not 0 < min_seconds < float("inf"):

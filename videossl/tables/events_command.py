@@ -6,13 +6,20 @@ from videossl.errors import UsageError
 from videossl.tables.events import Events, find_events
 from videossl.tables.table import EmbeddingTable
 from videossl.tables.times import read_times
-from videossl.tables.writing import check_suffix, write_found
+from videossl.tables.writing import check_out, write_found
 
 SHOWN = 10
+MOST_NOVELTY = 4  # of two unit vectors that are opposite
 
 
 def events_of(
-    embeddings: Path, *, kernel_seconds: float, deviations: float, min_novelty: float | None, out: Path | None
+    embeddings: Path,
+    *,
+    kernel_seconds: float,
+    deviations: float,
+    min_novelty: float | None,
+    out: Path | None,
+    overwrite: bool = False,
 ) -> str:
     """Find the boundaries of events in a table of embeddings, and write them.
 
@@ -22,6 +29,7 @@ def events_of(
         deviations: See `find_events`.
         min_novelty: See `find_events`.
         out: CSV, Parquet or JSON file; None: none is written.
+        overwrite: Replace a file that is there.
 
     Returns:
         A summary for a terminal.
@@ -29,10 +37,14 @@ def events_of(
     Raises:
         UsageError: No such table, or options that cannot work.
     """
-    check_suffix(out)
+    check_out(out, embeddings=embeddings, overwrite=overwrite)
     for name, value in (("kernel_seconds", kernel_seconds), ("deviations", deviations), ("min_novelty", min_novelty)):
         if value is not None and not 0 < value < float("inf"):
             raise UsageError(f"expected --{name} above 0, got {value}.")
+    if min_novelty is not None and min_novelty > MOST_NOVELTY:
+        raise UsageError(
+            f"expected --min_novelty of at most {MOST_NOVELTY}, which no novelty exceeds, got {min_novelty}."
+        )
     events = find_events(
         read_times(EmbeddingTable(embeddings)),
         kernel_seconds=kernel_seconds,
@@ -58,7 +70,7 @@ def _lines(events: Events, out: Path | None) -> list[str]:
     with_events = found["video"].nunique()
     lines.append(
         f"{len(found)} boundaries in {with_events} of {events.num_videos} videos, with a novelty above "
-        f"{events.threshold:.3f} (of 4)"
+        f"{events.threshold:.3f} (of {MOST_NOVELTY})"
     )
     if events.too_short:
         names = ", ".join(events.too_short[:3])

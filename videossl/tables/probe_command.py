@@ -12,6 +12,7 @@ from videossl.tables.parting import given_parts, made_parts
 from videossl.tables.probes import Probed, ProbeSettings, probe_targets
 from videossl.tables.samples import Sampler
 from videossl.tables.table import EmbeddingTable
+from videossl.tables.writing import check_out
 
 FORMAT = 1
 
@@ -25,6 +26,7 @@ def probe_embeddings(
     rows_per_video: int | None = None,
     settings: ProbeSettings,
     out: Path | None = None,
+    overwrite: bool = False,
 ) -> str:
     """Probe a table of embeddings.
 
@@ -36,6 +38,7 @@ def probe_embeddings(
         rows_per_video: At most so many rows of a video, spread evenly over it; None: all.
         settings: Which methods, and how.
         out: JSON file for the scores; None: none is written.
+        overwrite: Replace a file that is there.
 
     Returns:
         A table for a terminal.
@@ -44,8 +47,7 @@ def probe_embeddings(
         UsageError: Options or labels that cannot work, or nothing to probe.
     """
     _check(settings, rows_per_video)
-    if out is not None and out.suffix != ".json":
-        raise UsageError(f"expected --out to end in .json, got {out}.")
+    check_out(out, embeddings=embeddings, overwrite=overwrite, suffixes=(".json",))
     table = EmbeddingTable(embeddings)
     rows = table.read()
     known = read_labels(table, rows, labels).chosen(targets)
