@@ -85,6 +85,25 @@ def test_quantities_of_frames_are_read_and_further_columns_can_be_left_out(frame
     assert any("attentive" in note for note in json.loads((tmp_path / "scores.json").read_text())["notes"])
 
 
+def test_what_is_the_same_everywhere_is_not_probed(frames, tmp_path):
+    of_videos(frames, rate=25.5, one="a", tiny=[1e-9 * n for n in range(100)]).to_csv(tmp_path / "l.csv", index=False)
+    out = tmp_path / "scores.json"
+    said = probe_embeddings(
+        frames[0], labels=str(tmp_path / "l.csv"), settings=ProbeSettings(methods=("linear", "knn")), out=out
+    )
+    assert {target for target, _, _ in scores(out)} == {"kind", "tiny"}
+    assert "left out: rate: it is 25.5 in all rows for fitting" in said
+    assert "left out: one: all its rows for fitting are of one class (a)" in said
+    assert scores(out)["tiny", "linear", None]["value"] < 0.1  # the features know nothing of it
+
+
+def test_lists_of_which_one_number_never_changes_are_not_probed(frames, tmp_path):
+    numbers = [[float(n % 7), 2.0] for n in range(100)]
+    of_videos(frames, place=numbers).to_parquet(tmp_path / "l.parquet")
+    said = probe_embeddings(frames[0], labels=str(tmp_path / "l.parquet"), settings=LINEAR)
+    assert "left out: place: number 2 of 2 is 2 in all rows for fitting" in said
+
+
 def test_a_given_split_is_used(frames, tmp_path):
     split = ["train"] * 40 + ["validation"] * 20 + ["test"] * 30 + [""] * 10
     of_videos(frames, split=split).to_csv(tmp_path / "labels.csv", index=False)

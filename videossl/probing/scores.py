@@ -65,10 +65,16 @@ def scores(predicted: Tensor, targets: Tensor, test: Tensor, before: Tensor, boo
 
 
 def _r_squared_sums(predicted: Tensor, true: Tensor) -> Tensor:
-    """(n, 3A + 1): squared error, truth and its square, about a centre so that squares lose no digits; ones."""
+    """(n, 3A + 1): squared error, truth and its square, about a centre so that squares lose no digits; ones.
+
+    In units of the deviation of each quantity, so that what is measured in 1e-9 is scored like all else.
+    """
     predicted, true = predicted.double(), true.double()
     away = true - true.mean(dim=0)
-    return torch.cat([(predicted - true).square(), away, away.square(), torch.ones(len(true), 1)], dim=1)
+    scale = away.square().mean(dim=0).sqrt()
+    scale = torch.where(scale > 0, scale, 1.0)
+    error, away = (predicted - true) / scale, away / scale
+    return torch.cat([error.square(), away, away.square(), torch.ones(len(true), 1)], dim=1)
 
 
 def _r_squared(sums: Tensor) -> Tensor:

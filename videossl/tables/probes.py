@@ -64,9 +64,9 @@ def probe_targets(sampler: Sampler, targets: Sequence[Target], settings: ProbeSe
     found = Probed()
     for target in progress(targets, total=len(targets), description="probing", unit="target"):
         points = sampler.points(target)
-        few = _too_few(points)
-        if few:
-            found.notes.append(f"{target.name}: {few}")
+        reason = _too_few(points) or _all_alike(target, points)
+        if reason:
+            found.notes.append(f"{target.name}: {reason}")
             continue
         for method in settings.methods:
             if method == "few_shot":
@@ -169,4 +169,19 @@ def _too_few(points: Samples) -> str:
         num_videos = len(torch.unique(points.videos[rows]))
         if num_videos < FEWEST_VIDEOS:
             return f"it is known of {num_videos} videos for {name}, and needs {FEWEST_VIDEOS} at least"
+    return ""
+
+
+def _all_alike(target: Target, points: Samples) -> str:
+    """Why nothing can be read from one value: whoever says it is always right, whatever the features."""
+    for name, rows in (("for fitting", points.parts.fit), ("in the test", points.parts.test)):
+        values = points.targets[rows].reshape(len(rows), -1)
+        same = (values == values[0]).all(dim=0)
+        if not same.any():
+            continue
+        if target.is_class:
+            return f"all its rows {name} are of one class ({target.classes[int(values[0, 0])]})"
+        place = int(same.int().argmax())
+        what = "it" if len(same) == 1 else f"number {place + 1} of {len(same)}"
+        return f"{what} is {float(values[0, place]):g} in all rows {name}"
     return ""
