@@ -6,6 +6,7 @@ import pandas as pd
 
 from videossl.errors import UsageError
 from videossl.tables.near_duplicates import Duplicates, find_duplicates
+from videossl.tables.spans import end_seconds
 from videossl.tables.table import EmbeddingTable
 from videossl.tables.times import read_times
 from videossl.tables.writing import check_out, write_found
@@ -39,8 +40,9 @@ def duplicates_of(
         raise UsageError(f"expected --threshold above 0 and at most 1, got {threshold}.")
     if not 0 < min_seconds < float("inf"):
         raise UsageError(f"expected --min_seconds above 0, got {min_seconds}.")
-    rows = read_times(EmbeddingTable(embeddings))
-    duplicates = find_duplicates(rows, threshold=threshold, min_seconds=min_seconds)
+    table = EmbeddingTable(embeddings)
+    rows = read_times(table)
+    duplicates = find_duplicates(rows, end_seconds(table, rows), threshold=threshold, min_seconds=min_seconds)
     if out is not None:
         write_found(duplicates.found, out)
     return "\n".join(_lines(duplicates, threshold, out))
@@ -52,9 +54,9 @@ def _lines(duplicates: Duplicates, threshold: float, out: Path | None) -> list[s
     if len(found) > SHOWN:
         lines.append(f"... and {len(found) - SHOWN} shorter ones")
     whole = int(((found["share_a"] >= WHOLE) & (found["share_b"] >= WHOLE)).sum())
-    lines.append(
-        f"{len(found)} shared stretches among {duplicates.num_videos} videos; {whole} of them are two whole videos"
-    )
+    stretches = "1 shared stretch" if len(found) == 1 else f"{len(found)} shared stretches"
+    among = "1 video" if duplicates.num_videos == 1 else f"{duplicates.num_videos} videos"
+    lines.append(f"{stretches} among {among}; {whole} of them {'is' if whole == 1 else 'are'} two whole videos")
     lines.append(
         f"by chance, {duplicates.share_by_chance:.2%} of random pairs of frames of different videos are as alike as "
         f"{threshold:g}{REMEDY if duplicates.share_by_chance > MUCH else ''}"
@@ -65,7 +67,9 @@ def _lines(duplicates: Duplicates, threshold: float, out: Path | None) -> list[s
 
 
 def _line(row: "pd.Series[float]") -> str:
-    return (
-        f"{row['similarity']:.3f}  {row['video_a']} {row['start_a_seconds']:.2f} to {row['end_a_seconds']:.2f} s = "
-        f"{row['video_b']} {row['start_b_seconds']:.2f} to {row['end_b_seconds']:.2f} s"
-    )
+    sides = []
+    for side in ("a", "b"):
+        start, end = row[f"start_{side}_seconds"], row[f"end_{side}_seconds"]
+        until = "its end" if pd.isna(end) else f"{end:.2f} s"
+        sides.append(f"{row[f'video_{side}']} {start:.2f}{' s' if pd.isna(end) else ''} to {until}")
+    return f"{row['similarity']:.3f}  {' = '.join(sides)}"
