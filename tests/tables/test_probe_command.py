@@ -104,6 +104,35 @@ def test_lists_of_which_one_number_never_changes_are_not_probed(frames, tmp_path
     assert "left out: place: number 2 of 2 is 2 in all rows for fitting" in said
 
 
+def test_labels_of_frames_at_which_no_row_begins_are_counted(tmp_path):
+    rng = np.random.default_rng(0)
+    columns = videos(40, 6)
+    columns["frame"] = [4 * frame for frame in columns["frame"]]
+    heights = rng.normal(size=(40, 24))
+    vectors = rng.normal(size=(240, 4))
+    vectors[:, 0] = heights[:, ::4].reshape(-1)
+    folder = write_table(tmp_path / "e", columns, vectors)
+    labels = pd.DataFrame(
+        {"video": np.repeat([f"{n:03d}.mp4" for n in range(40)], 24), "frame": list(range(24)) * 40}
+    ).assign(height=heights.reshape(-1))
+    labels.to_csv(tmp_path / "l.csv", index=False)
+    said = probe_embeddings(folder, labels=str(tmp_path / "l.csv"), settings=LINEAR, out=tmp_path / "scores.json")
+    assert scores(tmp_path / "scores.json")["height", "linear", None]["value"] > 0.9
+    assert (
+        "left out: 720 of 960 labels: they are of frames at which no row begins (rows begin at frames 0, 4, 8, ...)"
+        in said
+    )
+    labels[labels["frame"] != 8].to_csv(tmp_path / "l.csv", index=False)
+    said = probe_embeddings(folder, labels=str(tmp_path / "l.csv"), settings=LINEAR)
+    assert f"left out: 40 of 240 rows: {tmp_path / 'l.csv'} names their video, but not their frame" in said
+    labels[labels["frame"] % 4 > 0].to_csv(tmp_path / "l.csv", index=False)
+    with pytest.raises(UsageError, match=r"has frame 1, and rows begin at frames 0, 4, 8, \.\.\.\. Give"):
+        probe_embeddings(folder, labels=str(tmp_path / "l.csv"), settings=LINEAR)
+    labels.assign(frame="first").drop_duplicates("video").to_csv(tmp_path / "l.csv", index=False)
+    with pytest.raises(UsageError, match=r"expected numbers in the column frame of .*, got first"):
+        probe_embeddings(folder, labels=str(tmp_path / "l.csv"), settings=LINEAR)
+
+
 def test_a_given_split_is_used(frames, tmp_path):
     split = ["train"] * 40 + ["validation"] * 20 + ["test"] * 30 + [""] * 10
     of_videos(frames, split=split).to_csv(tmp_path / "labels.csv", index=False)

@@ -29,9 +29,9 @@ def probe(
 
     Args:
         embeddings: Folder that `videossl extract` wrote.
-        labels: CSV or Parquet file with a column `video`, and `frame` if there is one label a frame, or the folder of a
-            world. If it is not given: the column `label` of the embeddings. Texts and integers of up to 100 kinds are
-            classes, other numbers quantities.
+        labels: CSV or Parquet file with a column `video`, and `frame` if there is one label a frame (a row has that of
+            the frame at which it begins), or the folder of a world. If it is not given: the column `label` of the
+            embeddings. Texts and integers of up to 100 kinds are classes, other numbers quantities.
         targets: Only these columns of the labels, or of "class", "position", "velocity", "kick" of a world.
         methods: Of linear (ridge or logistic regression), knn, few_shot (few labels of a class) and attentive (over all
             rows of a video); all if it is not given.
