@@ -173,6 +173,49 @@ def test_videos_without_a_label_are_left_out_and_counted(frames, tmp_path):
     assert "left out: 40 of 100 videos" in said
 
 
+def test_missing_and_infinite_labels_are_counted(frames, tmp_path):
+    heights = [None] * 3 + [float("inf")] * 2 + [float(n % 9) for n in range(95)]
+    of_videos(frames, height=heights)[:90].to_csv(tmp_path / "l.csv", index=False)
+    said = probe_embeddings(frames[0], labels=str(tmp_path / "l.csv"), settings=LINEAR)
+    assert "left out: height: it is missing in 15 and infinite in 10 of 450 rows that have labels" in said
+    assert "left out: kind" not in said
+    said = probe_embeddings(frames[0], labels=str(tmp_path / "l.csv"), targets=["kind"], settings=LINEAR)
+    assert "height" not in said
+
+
+def test_each_target_says_how_many_videos_test_it(frames, tmp_path):
+    of_videos(frames, height=[float(n % 9) if n % 2 else None for n in range(100)]).to_csv(
+        tmp_path / "l.csv", index=False
+    )
+    out = tmp_path / "scores.json"
+    said = probe_embeddings(frames[0], labels=str(tmp_path / "l.csv"), settings=LINEAR, out=out).splitlines()
+    num_videos = scores(out)["height", "linear", None]["num_test_videos"]
+    assert [line.split()[-2:] for line in said[:3]] == [
+        ["rows", "videos"], ["150", "30"], [str(5 * num_videos), str(num_videos)],
+    ]  # fmt: skip
+    assert num_videos < 30
+
+
+def test_row_numbers_and_names_of_videos_are_no_targets(frames, tmp_path):
+    of_videos(frames, title=[f"film {n}" for n in range(100)], number=range(100)).to_csv(tmp_path / "l.csv")
+    out = tmp_path / "scores.json"
+    said = probe_embeddings(frames[0], labels=str(tmp_path / "l.csv"), settings=LINEAR, out=out)
+    assert {target for target, _, _ in scores(out)} == {"kind"}
+    assert "left out: the label column Unnamed: 0: it has no name" in said
+    strangers = "it has 100 classes in 100 videos, and 150 of 150 rows in the test are of classes that are nowhere else"
+    assert f"left out: title: {strangers}\n" in said
+    assert f"left out: number: {strangers}; if it is a quantity, write it as 1.0, 2.0" in said
+
+
+def test_nothing_to_probe_says_why(frames, tmp_path):
+    of_videos(frames, height=[float(n) for n in range(100)]).to_csv(tmp_path / "l.csv", index=False)
+    few = ProbeSettings(methods=("few_shot",))
+    with pytest.raises(UsageError, match="nothing could be probed: few labels of a class: height is a quantity"):
+        probe_embeddings(frames[0], labels=str(tmp_path / "l.csv"), targets=["height"], settings=few)
+    with pytest.raises(UsageError, match="at least one of --targets: kind, height"):
+        probe_embeddings(frames[0], labels=str(tmp_path / "l.csv"), targets=[], settings=few)
+
+
 def test_labels_name_videos_by_longer_paths_too(frames, tmp_path):
     labels = of_videos(frames).assign(video=lambda table: "/somewhere/" + table["video"])
     labels.to_csv(tmp_path / "labels.csv", index=False)

@@ -1,5 +1,6 @@
 """Where labels come from: a column of the table, a CSV or Parquet file, or the truth of a world."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from videossl.worlds import clip_targets, is_world, load_world
 
 VIDEO_COLUMNS = ("video", "path", "name")
 SHOWN = 3
+NAMELESS = re.compile(r"Unnamed: \d+")  # what pandas calls a column without a name
 OF_A_VIDEO = {"class", "kick"}  # targets of a world that do not change in a video
 
 
@@ -48,7 +50,7 @@ def _own(rows: Rows, path: Path) -> Labels:
             "or the folder of a world."
         )
     target = target_of(rows.columns["label"].rename("label"))
-    return Labels((target,) if target else ())
+    return Labels((target.with_note(np.ones(len(rows), np.bool_)),) if target else ())
 
 
 def _of_world(table: EmbeddingTable, rows: Rows, folder: Path) -> Labels:
@@ -109,17 +111,21 @@ def _of_file(rows: Rows, path: Path) -> Labels:
         left["frame"] = rows.columns["frame"].to_numpy()
     if of_frame:
         notes += _frames_apart(left, right, path)
-    joined = left.merge(right, on=["_video", "frame"] if of_frame else ["_video"], how="left")
+    joined = left.merge(right, on=["_video", "frame"] if of_frame else ["_video"], how="left", indicator="_found")
+    labelled = (joined.pop("_found") == "both").to_numpy()
     split = None
     if "split" in joined:
         split = joined.pop("split").fillna("").astype(str).to_numpy(dtype=np.str_)
     found = []
     for name in joined.columns.drop(["_video", "frame"], errors="ignore"):
+        if NAMELESS.fullmatch(str(name)):
+            notes.append(f"the label column {name}: it has no name in {path}, as the row numbers of pandas")
+            continue
         target = target_of(joined[name])
         if target is None:
             notes.append(f"the label column {name}: it is empty for these videos")
         else:
-            found.append(target)
+            found.append(target.with_note(labelled))
     if not found:
         raise UsageError(f"{path} has no labels of the videos of this table beside {', '.join(by)}.")
     return Labels(tuple(found), split, notes)
