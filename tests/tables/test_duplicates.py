@@ -135,6 +135,19 @@ def test_of_a_video_of_one_row_nobody_says_when_it_ends(tmp_path, rng):
     assert pairs[["share_a", "share_b"]].values.tolist() == [[1, 1]]
 
 
+def test_a_stretch_does_not_last_through_rows_that_are_missing(tmp_path, rng):
+    table = EmbeddingTable(tubelets(tmp_path / "e", 80, film(20, rng), frame_stride=1))
+    rows = read_times(table)
+    rows = rows.among(np.flatnonzero(~np.isin(rows.columns["frame"], (40, 44))))
+    ends = end_seconds(table, rows)
+    np.testing.assert_allclose(ends[[8, 9, 10]], [36 / 25 + 4 / 25 * place for place in (0, 1, 4)])
+
+
+def test_of_one_video_there_is_nothing_to_compare(tmp_path, rng):
+    said = duplicates_of(table_of(tmp_path / "e", a=(film(9, rng), 10)), threshold=0.9, min_seconds=1.0, out=None)
+    assert said == "the table has 1 video, and no other to compare it with"
+
+
 def test_blocks_change_nothing(tmp_path, rng, monkeypatch):
     a = film(150, rng)
     table_of(tmp_path / "e", a=(a, 10), copy=(a, 10), other=(film(150, rng), 10))

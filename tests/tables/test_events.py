@@ -66,7 +66,7 @@ def test_boundaries_are_where_the_scenes_change_and_nowhere_else(table, tmp_path
     assert list(zip(found["video"], found["frame"], strict=True)) == [("000.mp4", 25), ("000.mp4", 60), ("001.mp4", 40)]
     assert found["seconds"].tolist() == [2.5, 6.0, 4.0]
     assert "3 boundaries in 2 of 4 videos" in done.stdout
-    assert "1 videos are shorter than the kernel" in done.stdout
+    assert "1 video is shorter than the kernel" in done.stdout
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json"])

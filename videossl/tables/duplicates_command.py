@@ -9,7 +9,7 @@ from videossl.tables.near_duplicates import Duplicates, find_duplicates
 from videossl.tables.spans import end_seconds
 from videossl.tables.table import EmbeddingTable
 from videossl.tables.times import read_times
-from videossl.tables.writing import check_out, write_found
+from videossl.tables.writing import check_out, counted, write_found
 
 SHOWN = 10
 WHOLE = 0.95  # of both videos: the videos are the same, not only a stretch of them
@@ -54,13 +54,18 @@ def _lines(duplicates: Duplicates, threshold: float, out: Path | None) -> list[s
     if len(found) > SHOWN:
         lines.append(f"... and {len(found) - SHOWN} shorter ones")
     whole = int(((found["share_a"] >= WHOLE) & (found["share_b"] >= WHOLE)).sum())
-    stretches = "1 shared stretch" if len(found) == 1 else f"{len(found)} shared stretches"
-    among = "1 video" if duplicates.num_videos == 1 else f"{duplicates.num_videos} videos"
-    lines.append(f"{stretches} among {among}; {whole} of them {'is' if whole == 1 else 'are'} two whole videos")
-    lines.append(
-        f"by chance, {duplicates.share_by_chance:.2%} of random pairs of frames of different videos are as alike as "
-        f"{threshold:g}{REMEDY if duplicates.share_by_chance > MUCH else ''}"
-    )
+    if duplicates.num_videos == 1:
+        lines.append("the table has 1 video, and no other to compare it with")
+    else:
+        stretches = counted(len(found), "shared stretch", "shared stretches")
+        lines.append(
+            f"{stretches} among {duplicates.num_videos} videos; {whole} of them {'is' if whole == 1 else 'are'} "
+            "two whole videos"
+        )
+        lines.append(
+            f"by chance, {duplicates.share_by_chance:.2%} of random pairs of frames of different videos are as alike "
+            f"as {threshold:g}{REMEDY if duplicates.share_by_chance > MUCH else ''}"
+        )
     if out is not None:
         lines.append(f"pairs: {out}")
     return lines

@@ -6,7 +6,7 @@ from videossl.errors import UsageError
 from videossl.tables.events import Events, find_events
 from videossl.tables.table import EmbeddingTable
 from videossl.tables.times import read_times
-from videossl.tables.writing import check_out, write_found
+from videossl.tables.writing import check_out, counted, write_found
 
 SHOWN = 10
 MOST_NOVELTY = 4  # of two unit vectors that are opposite
@@ -69,14 +69,16 @@ def _lines(events: Events, out: Path | None) -> list[str]:
             lines.append(f"... and {len(found) - SHOWN} more, less new")
     with_events = found["video"].nunique()
     lines.append(
-        f"{len(found)} boundaries in {with_events} of {events.num_videos} videos, with a novelty above "
-        f"{events.threshold:.3f} (of {MOST_NOVELTY})"
+        f"{counted(len(found), 'boundary', 'boundaries')} in {with_events} of {counted(events.num_videos, 'video')}, "
+        f"with a novelty above {events.threshold:.3f} (of {MOST_NOVELTY})"
     )
     if events.too_short:
         names = ", ".join(events.too_short[:3])
-        lines.append(f"{len(events.too_short)} videos are shorter than the kernel, nothing is found in them: {names}")
+        are = "1 video is" if len(events.too_short) == 1 else f"{len(events.too_short)} videos are"
+        lines.append(f"{are} shorter than the kernel, and nothing is looked for there: {names}")
     if events.num_gaps:
-        lines.append(f"{events.num_gaps} places where rows are missing: nothing is looked for across them")
+        places = counted(events.num_gaps, "place")
+        lines.append(f"{places} where rows are missing: nothing is looked for there")
     if out is not None:
         lines.append(f"boundaries: {out}")
     return lines

@@ -121,8 +121,8 @@ def _lines(found: Probed) -> list[str]:
         else ""
     )
     lines.append(
-        f"Intervals by drawing the videos of the test{few} with replacement. Guessing: the commonest class or 1 in all "
-        "classes, whichever is more; of quantities the mean. No video is on two sides."
+        f"Intervals by drawing the videos of the test{few} with replacement. Guessing: the commonest class, or any "
+        "class at random if that is right more often; of quantities the mean. No video is on two sides."
     )
     lines += [f"{entry['target']}, {_method(entry)}: {entry['note']}" for entry in found.entries if entry["note"]]
     return lines + [f"left out: {note}" for note in found.notes]

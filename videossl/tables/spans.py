@@ -58,9 +58,9 @@ def end_seconds(table: EmbeddingTable, rows: Rows) -> NDArray[np.float64]:
         if usual <= 0:
             continue
         found = np.append(starts[1:], starts[-1] + usual)
-        missing = np.append(np.diff(starts) > GAP_STEPS * usual, False)
-        found[missing] = starts[missing] + usual
         moved = np.diff(frames[of_video])
+        missing = moved > length * stride if length and stride else np.diff(starts) > GAP_STEPS * usual
+        found[:-1][missing] = (starts[:-1] + usual)[missing]
         if length is not None and (stride or rate) and (moved > 0).all():
             frame_seconds = float(np.median(np.diff(starts) / moved))
             apart = 1.0 / rate if rate else (stride or 1) * frame_seconds  # from a sampled frame to the next
