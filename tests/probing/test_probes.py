@@ -7,6 +7,7 @@ import torch
 from videossl.probing import (
     Bootstrap,
     attentive_probe,
+    chance_accuracy,
     few_shot_probe,
     linear_probe,
     neighbours_probe,
@@ -87,6 +88,12 @@ def test_a_probe_reads_what_is_there_and_nothing_from_noise(probe):
 def test_a_probe_does_not_fit_the_part_it_is_tested_on():
     parts = split_by_video(torch.arange(60), seed=0)
     assert scored(linear_probe, noise(60, 200), noise(60, 1, seed=1), parts).score.value < 0.3
+
+
+def test_guessing_is_no_worse_than_a_draw_of_the_classes():
+    classes = torch.tensor([0, 0, 0, 1, 1, 2, 1, 2, 2, 1])
+    assert chance_accuracy(classes, torch.arange(6, 10), torch.arange(6)) == pytest.approx(1 / 3)
+    assert chance_accuracy(classes, torch.arange(4), torch.arange(4)) == pytest.approx(3 / 4)
 
 
 def test_rows_for_fitting_of_one_class_are_said_to_be():

@@ -9,6 +9,7 @@ from tables import write_table
 from videossl.errors import UsageError
 from videossl.tables import EmbeddingTable, duplicates_of
 from videossl.tables.near_duplicates import find_duplicates
+from videossl.tables.spans import end_seconds
 from videossl.tables.times import read_times
 
 WIDTH = 24
@@ -31,8 +32,9 @@ def table_of(folder, **of_video):
 
 
 def found_in(folder, **options):
-    rows = read_times(EmbeddingTable(folder))
-    return find_duplicates(rows, **{"threshold": 0.95, "min_seconds": 2.0} | options)
+    table = EmbeddingTable(folder)
+    rows = read_times(table)
+    return find_duplicates(rows, end_seconds(table, rows), **{"threshold": 0.95, "min_seconds": 2.0} | options)
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def test_a_noisy_copy_and_an_excerpt_are_found_with_their_times(tmp_path, rng):
     times = part[["start_a_seconds", "end_a_seconds", "start_b_seconds", "end_b_seconds"]].tolist()
     assert times == pytest.approx([2, 7, 3, 8], abs=0.3)
     assert part["share_a"] == pytest.approx(0.5, abs=0.05)
-    assert "2 shared stretches among 5 videos; 1 of them are two whole videos" in done.stdout
+    assert "2 shared stretches among 5 videos; 1 of them is two whole videos" in done.stdout
     assert "by chance" in done.stdout
 
 
@@ -83,6 +85,69 @@ def test_a_still_picture_that_two_videos_share_is_one_stretch(tmp_path, rng):
     assert times == pytest.approx([3, 7, 3, 7], abs=0.2)
 
 
+def tubelets(folder, num_frames, vectors, rate=25.0, **about):
+    """Two copies of a video whose rows are tubelets of 4 frames; the last is filled up as the encoder does it."""
+    frames = list(range(0, num_frames, 4))
+    columns = {
+        "video": ["a"] * len(frames) + ["b"] * len(frames),
+        "frame": frames * 2,
+        "seconds": [frame / rate for frame in frames] * 2,
+        "repeated_frames": [max(0, frame + 4 - num_frames) for frame in frames] * 2,
+    }
+    return write_table(folder, columns, np.concatenate([vectors, vectors]), tubelet_frames=4, **about)
+
+
+@pytest.mark.parametrize("about", [{"frame_stride": 1}, {"target_fps": 25.0}])
+def test_a_stretch_ends_with_its_video_though_the_last_row_is_filled_up(tmp_path, rng, about):
+    found = found_in(tubelets(tmp_path / "e", 97, film(25, rng), **about)).found
+    assert found[["end_a_seconds", "end_b_seconds"]].values.tolist() == [[pytest.approx(97 / 25)] * 2]
+    assert found[["share_a", "share_b"]].values.tolist() == [[1, 1]]
+
+
+def test_the_last_frames_between_those_that_were_sampled_are_not_claimed(tmp_path, rng):
+    columns = {"video": ["a"] * 25 + ["b"] * 25, "frame": list(range(0, 200, 8)) * 2}
+    columns |= {"seconds": [frame / 25 for frame in columns["frame"]], "repeated_frames": [0] * 50}
+    vectors = np.tile(film(25, rng), (2, 1))
+    found = found_in(write_table(tmp_path / "e", columns, vectors, tubelet_frames=4, frame_stride=2)).found
+    assert found["end_a_seconds"].tolist() == [pytest.approx(199 / 25)]  # frames 192, 194, 196 and 198 are behind it
+
+
+def test_clips_that_overlap_end_after_their_own_frames(tmp_path, rng):
+    columns = {"video": ["a"] * 20 + ["b"] * 20, "frame": list(range(0, 80, 4)) * 2}
+    columns |= {"seconds": [frame / 10 for frame in columns["frame"]], "repeated_frames": [0] * 40}
+    vectors = np.tile(film(20, rng), (2, 1))
+    about = {"level": "clip", "clip_frames": 16, "step_frames": 4, "frame_stride": 1, "tubelet_frames": 4}
+    table = EmbeddingTable(write_table(tmp_path / "e", columns, vectors, **about))
+    ends = end_seconds(table, read_times(table))
+    np.testing.assert_allclose(ends[:20], (np.arange(20) * 4 + 16) / 10)
+
+
+def test_of_a_video_of_one_row_nobody_says_when_it_ends(tmp_path, rng):
+    columns = {"video": ["a", "b"] + ["long"] * 20, "frame": [0, 0, *range(20)]}
+    columns["seconds"] = [frame / 10 for frame in columns["frame"]]
+    one = film(1, rng)
+    folder = write_table(tmp_path / "e", columns, np.concatenate([one, one, film(20, rng)]))
+    said = duplicates_of(folder, threshold=0.95, min_seconds=1.0, out=tmp_path / "pairs.csv")
+    assert "a 0.00 s to its end = b 0.00 s to its end" in said
+    assert "1 shared stretch among 3 videos; 1 of them is two whole videos" in said
+    pairs = pd.read_csv(tmp_path / "pairs.csv")
+    assert pairs[["end_a_seconds", "end_b_seconds"]].isna().all(axis=None)
+    assert pairs[["share_a", "share_b"]].values.tolist() == [[1, 1]]
+
+
+def test_a_stretch_does_not_last_through_rows_that_are_missing(tmp_path, rng):
+    table = EmbeddingTable(tubelets(tmp_path / "e", 80, film(20, rng), frame_stride=1))
+    rows = read_times(table)
+    rows = rows.among(np.flatnonzero(~np.isin(rows.columns["frame"], (40, 44))))
+    ends = end_seconds(table, rows)
+    np.testing.assert_allclose(ends[[8, 9, 10]], [36 / 25 + 4 / 25 * place for place in (0, 1, 4)])
+
+
+def test_of_one_video_there_is_nothing_to_compare(tmp_path, rng):
+    said = duplicates_of(table_of(tmp_path / "e", a=(film(9, rng), 10)), threshold=0.9, min_seconds=1.0, out=None)
+    assert said == "the table has 1 video, and no other to compare it with"
+
+
 def test_blocks_change_nothing(tmp_path, rng, monkeypatch):
     a = film(150, rng)
     table_of(tmp_path / "e", a=(a, 10), copy=(a, 10), other=(film(150, rng), 10))
@@ -105,6 +170,13 @@ def test_a_threshold_that_says_nothing_is_refused(tmp_path, rng, monkeypatch):
     table_of(tmp_path / "e", a=(film(100, rng), 10), b=(film(100, rng), 10))
     with pytest.raises(UsageError, match="Raise --threshold"):
         found_in(tmp_path / "e", threshold=0.01)
+
+
+def test_a_file_that_is_there_is_not_replaced_unasked(tmp_path):
+    (tmp_path / "pairs.json").write_text("mine")
+    with pytest.raises(UsageError, match="replace it with --overwrite true"):
+        duplicates_of(tmp_path / "e", threshold=0.9, min_seconds=1.0, out=tmp_path / "pairs.json")
+    assert (tmp_path / "pairs.json").read_text() == "mine"
 
 
 @pytest.mark.parametrize(("threshold", "min_seconds"), [(0.0, 1.0), (1.5, 1.0), (0.9, 0.0)])

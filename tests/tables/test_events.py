@@ -11,6 +11,7 @@ from videossl.tables import EmbeddingTable, events_of
 from videossl.tables.events import find_events
 from videossl.tables.novelty import novelty
 from videossl.tables.times import centred, read_times
+from videossl.tables.writing import write_found
 
 
 def by_matrix(vectors, half_width):
@@ -65,7 +66,7 @@ def test_boundaries_are_where_the_scenes_change_and_nowhere_else(table, tmp_path
     assert list(zip(found["video"], found["frame"], strict=True)) == [("000.mp4", 25), ("000.mp4", 60), ("001.mp4", 40)]
     assert found["seconds"].tolist() == [2.5, 6.0, 4.0]
     assert "3 boundaries in 2 of 4 videos" in done.stdout
-    assert "1 videos are shorter than the kernel" in done.stdout
+    assert "1 video is shorter than the kernel" in done.stdout
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json"])
@@ -92,10 +93,44 @@ def test_videos_of_one_picture_have_no_events(tmp_path):
     assert said.startswith("0 boundaries in 0 of 2 videos")
 
 
+def test_a_file_that_is_there_is_replaced_only_if_that_is_asked_for(table, tmp_path):
+    out = tmp_path / "events.csv"
+    out.write_text("mine")
+    usual = {"kernel_seconds": 1.0, "deviations": 6.0, "min_novelty": None, "out": out}
+    with pytest.raises(UsageError, match=r"events\.csv exists\. .* replace it with --overwrite true"):
+        events_of(table, **usual)
+    assert out.read_text() == "mine"
+    events_of(table, **usual, overwrite=True)
+    assert out.read_text().startswith("video,frame")
+
+
+def test_nothing_is_written_into_the_table_that_is_read(table, tmp_path):
+    (tmp_path / "link").symlink_to(table)
+    shard = table / "part-00000.parquet"
+    before = shard.read_bytes()
+    for embeddings, out in (
+        (table, shard),
+        (table, table / "events.csv"),
+        (table, tmp_path / "link" / "events.csv"),
+        (tmp_path / "link", shard),
+        (shard, shard),
+    ):
+        with pytest.raises(UsageError, match="the table of embeddings that is read"):
+            events_of(embeddings, kernel_seconds=1.0, deviations=6.0, min_novelty=None, out=out, overwrite=True)
+    assert shard.read_bytes() == before
+
+
+def test_times_are_written_without_the_rounding_of_sums(tmp_path):
+    write_found(pd.DataFrame({"video": ["a"], "seconds": [9.8 + 0.1 + 0.1]}), tmp_path / "E.CSV")
+    assert (tmp_path / "E.CSV").read_text() == "video,seconds\na,10.0\n"
+
+
 def test_options_and_tables_that_cannot_work_are_refused(table, tmp_path):
     usual = {"kernel_seconds": 1.0, "deviations": 6.0, "min_novelty": None, "out": None}
     with pytest.raises(UsageError, match="expected --kernel_seconds above 0"):
         events_of(table, **usual | {"kernel_seconds": 0})
+    with pytest.raises(UsageError, match="expected --min_novelty of at most 4"):
+        events_of(table, **usual | {"min_novelty": 5.0})
     with pytest.raises(UsageError, match=r"to end in .csv, .parquet, .json"):
         events_of(table, **usual | {"out": tmp_path / "events.txt"})
     write_table(tmp_path / "v", videos(3, 1), np.eye(3), level="video")

@@ -85,6 +85,54 @@ def test_quantities_of_frames_are_read_and_further_columns_can_be_left_out(frame
     assert any("attentive" in note for note in json.loads((tmp_path / "scores.json").read_text())["notes"])
 
 
+def test_what_is_the_same_everywhere_is_not_probed(frames, tmp_path):
+    of_videos(frames, rate=25.5, one="a", tiny=[1e-9 * n for n in range(100)]).to_csv(tmp_path / "l.csv", index=False)
+    out = tmp_path / "scores.json"
+    said = probe_embeddings(
+        frames[0], labels=str(tmp_path / "l.csv"), settings=ProbeSettings(methods=("linear", "knn")), out=out
+    )
+    assert {target for target, _, _ in scores(out)} == {"kind", "tiny"}
+    assert "left out: rate: it is 25.5 in all rows for fitting" in said
+    assert "left out: one: all its rows for fitting are of one class (a)" in said
+    assert scores(out)["tiny", "linear", None]["value"] < 0.1  # the features know nothing of it
+
+
+def test_lists_of_which_one_number_never_changes_are_not_probed(frames, tmp_path):
+    numbers = [[float(n % 7), 2.0] for n in range(100)]
+    of_videos(frames, place=numbers).to_parquet(tmp_path / "l.parquet")
+    said = probe_embeddings(frames[0], labels=str(tmp_path / "l.parquet"), settings=LINEAR)
+    assert "left out: place: number 2 of 2 is 2 in all rows for fitting" in said
+
+
+def test_labels_of_frames_at_which_no_row_begins_are_counted(tmp_path):
+    rng = np.random.default_rng(0)
+    columns = videos(40, 6)
+    columns["frame"] = [4 * frame for frame in columns["frame"]]
+    heights = rng.normal(size=(40, 24))
+    vectors = rng.normal(size=(240, 4))
+    vectors[:, 0] = heights[:, ::4].reshape(-1)
+    folder = write_table(tmp_path / "e", columns, vectors)
+    labels = pd.DataFrame(
+        {"video": np.repeat([f"{n:03d}.mp4" for n in range(40)], 24), "frame": list(range(24)) * 40}
+    ).assign(height=heights.reshape(-1))
+    labels.to_csv(tmp_path / "l.csv", index=False)
+    said = probe_embeddings(folder, labels=str(tmp_path / "l.csv"), settings=LINEAR, out=tmp_path / "scores.json")
+    assert scores(tmp_path / "scores.json")["height", "linear", None]["value"] > 0.9
+    assert (
+        "left out: 720 of 960 labels: they are of frames at which no row begins (rows begin at frames 0, 4, 8, ...)"
+        in said
+    )
+    labels[labels["frame"] != 8].to_csv(tmp_path / "l.csv", index=False)
+    said = probe_embeddings(folder, labels=str(tmp_path / "l.csv"), settings=LINEAR)
+    assert f"left out: 40 of 240 rows: {tmp_path / 'l.csv'} names their video, but not their frame" in said
+    labels[labels["frame"] % 4 > 0].to_csv(tmp_path / "l.csv", index=False)
+    with pytest.raises(UsageError, match=r"has frame 1, and rows begin at frames 0, 4, 8, \.\.\.\. Give"):
+        probe_embeddings(folder, labels=str(tmp_path / "l.csv"), settings=LINEAR)
+    labels.assign(frame="first").drop_duplicates("video").to_csv(tmp_path / "l.csv", index=False)
+    with pytest.raises(UsageError, match=r"expected numbers in the column frame of .*, got first"):
+        probe_embeddings(folder, labels=str(tmp_path / "l.csv"), settings=LINEAR)
+
+
 def test_a_given_split_is_used(frames, tmp_path):
     split = ["train"] * 40 + ["validation"] * 20 + ["test"] * 30 + [""] * 10
     of_videos(frames, split=split).to_csv(tmp_path / "labels.csv", index=False)
@@ -123,6 +171,49 @@ def test_videos_without_a_label_are_left_out_and_counted(frames, tmp_path):
     entry = scores(tmp_path / "scores.json")["kind", "linear", None]
     assert entry["num_fit"] + entry["num_choose"] + entry["num_test"] == 300
     assert "left out: 40 of 100 videos" in said
+
+
+def test_missing_and_infinite_labels_are_counted(frames, tmp_path):
+    heights = [None] * 3 + [float("inf")] * 2 + [float(n % 9) for n in range(95)]
+    of_videos(frames, height=heights)[:90].to_csv(tmp_path / "l.csv", index=False)
+    said = probe_embeddings(frames[0], labels=str(tmp_path / "l.csv"), settings=LINEAR)
+    assert "left out: height: it is missing in 15 and infinite in 10 of 450 rows that have labels" in said
+    assert "left out: kind" not in said
+    said = probe_embeddings(frames[0], labels=str(tmp_path / "l.csv"), targets=["kind"], settings=LINEAR)
+    assert "height" not in said
+
+
+def test_each_target_says_how_many_videos_test_it(frames, tmp_path):
+    of_videos(frames, height=[float(n % 9) if n % 2 else None for n in range(100)]).to_csv(
+        tmp_path / "l.csv", index=False
+    )
+    out = tmp_path / "scores.json"
+    said = probe_embeddings(frames[0], labels=str(tmp_path / "l.csv"), settings=LINEAR, out=out).splitlines()
+    num_videos = scores(out)["height", "linear", None]["num_test_videos"]
+    assert [line.split()[-2:] for line in said[:3]] == [
+        ["rows", "videos"], ["150", "30"], [str(5 * num_videos), str(num_videos)],
+    ]  # fmt: skip
+    assert num_videos < 30
+
+
+def test_row_numbers_and_names_of_videos_are_no_targets(frames, tmp_path):
+    of_videos(frames, title=[f"film {n}" for n in range(100)], number=range(100)).to_csv(tmp_path / "l.csv")
+    out = tmp_path / "scores.json"
+    said = probe_embeddings(frames[0], labels=str(tmp_path / "l.csv"), settings=LINEAR, out=out)
+    assert {target for target, _, _ in scores(out)} == {"kind"}
+    assert "left out: the label column Unnamed: 0: it has no name" in said
+    strangers = "it has 100 classes in 100 videos, and 150 of 150 rows in the test are of classes that are nowhere else"
+    assert f"left out: title: {strangers}\n" in said
+    assert f"left out: number: {strangers}; if it is a quantity, write it as 1.0, 2.0" in said
+
+
+def test_nothing_to_probe_says_why(frames, tmp_path):
+    of_videos(frames, height=[float(n) for n in range(100)]).to_csv(tmp_path / "l.csv", index=False)
+    few = ProbeSettings(methods=("few_shot",))
+    with pytest.raises(UsageError, match="nothing could be probed: few labels of a class: height is a quantity"):
+        probe_embeddings(frames[0], labels=str(tmp_path / "l.csv"), targets=["height"], settings=few)
+    with pytest.raises(UsageError, match="at least one of --targets: kind, height"):
+        probe_embeddings(frames[0], labels=str(tmp_path / "l.csv"), targets=[], settings=few)
 
 
 def test_labels_name_videos_by_longer_paths_too(frames, tmp_path):
@@ -167,6 +258,14 @@ def test_labels_that_cannot_be_used_are_refused(frames, tmp_path, labels, says):
 def test_scores_are_written_as_json_only(frames, tmp_path):
     with pytest.raises(UsageError, match=r"to end in \.json"):
         probe_embeddings(frames[0], labels=None, settings=LINEAR, out=tmp_path / "boundaries.csv")
+
+
+def test_scores_that_are_there_are_not_replaced_unasked(frames, tmp_path):
+    out = tmp_path / "scores.json"
+    out.write_text("mine")
+    with pytest.raises(UsageError, match="replace it with --overwrite true"):
+        probe_embeddings(frames[0], labels=None, settings=LINEAR, out=out)
+    assert out.read_text() == "mine"
 
 
 def test_labels_in_the_table_are_the_default_and_missed_where_there_are_none(frames, tmp_path):

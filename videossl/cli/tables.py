@@ -18,6 +18,7 @@ def probe(
     frame: int | None = None,
     rows_per_video: int | None = None,
     out: Path | None = None,
+    overwrite: bool = False,
     seed: int = 0,
     device: str = "cpu",
 ) -> None:
@@ -28,9 +29,9 @@ def probe(
 
     Args:
         embeddings: Folder that `videossl extract` wrote.
-        labels: CSV or Parquet file with a column `video`, and `frame` if there is one label a frame, or the folder of a
-            world. If it is not given: the column `label` of the embeddings. Texts and integers of up to 100 kinds are
-            classes, other numbers quantities.
+        labels: CSV or Parquet file with a column `video`, and `frame` if there is one label a frame (a row has that of
+            the frame at which it begins), or the folder of a world. If it is not given: the column `label` of the
+            embeddings. Texts and integers of up to 100 kinds are classes, other numbers quantities.
         targets: Only these columns of the labels, or of "class", "position", "velocity", "kick" of a world.
         methods: Of linear (ridge or logistic regression), knn, few_shot (few labels of a class) and attentive (over all
             rows of a video); all if it is not given.
@@ -39,6 +40,7 @@ def probe(
         frame: Only rows that stand at this frame.
         rows_per_video: At most so many rows of a video, spread evenly over it; all if it is not given.
         out: JSON file to write the scores to.
+        overwrite: Replace that file if it exists.
         seed: Of the split and every draw.
         device: Where attentive probes are trained: "cpu", "cuda", "mps".
     """
@@ -60,6 +62,7 @@ def probe(
             rows_per_video=rows_per_video,
             settings=settings,
             out=out,
+            overwrite=overwrite,
         )
     )
     if out is not None:
@@ -73,6 +76,7 @@ def events(
     deviations: float = 6.0,
     min_novelty: float | None = None,
     out: Path | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Find where something else begins in videos: cuts, and other boundaries of events.
 
@@ -85,13 +89,30 @@ def events(
         deviations: How many robust standard deviations above the median novelty a peak must be.
         min_novelty: The least novelty of a peak itself, from 0 to 4, instead of `deviations`.
         out: File for the boundaries: .csv, .parquet or .json.
+        overwrite: Replace that file if it exists.
     """
     from videossl.tables import events_of
 
-    print(events_of(embeddings, kernel_seconds=kernel_seconds, deviations=deviations, min_novelty=min_novelty, out=out))
+    print(
+        events_of(
+            embeddings,
+            kernel_seconds=kernel_seconds,
+            deviations=deviations,
+            min_novelty=min_novelty,
+            out=out,
+            overwrite=overwrite,
+        )
+    )
 
 
-def duplicates(*, embeddings: Path, threshold: float = 0.95, min_seconds: float = 2.0, out: Path | None = None) -> None:
+def duplicates(
+    *,
+    embeddings: Path,
+    threshold: float = 0.95,
+    min_seconds: float = 2.0,
+    out: Path | None = None,
+    overwrite: bool = False,
+) -> None:
     """Find videos that show the same, and stretches that videos share.
 
     Two videos share a stretch where their frames are alike while time goes on in both. Needs the table of embeddings
@@ -102,10 +123,11 @@ def duplicates(*, embeddings: Path, threshold: float = 0.95, min_seconds: float 
         threshold: Cosine from which two frames are alike, after the mean of the table has been taken away.
         min_seconds: Of a stretch; of shorter videos, 80 % must be shared.
         out: File for the pairs: .csv, .parquet or .json.
+        overwrite: Replace that file if it exists.
     """
     from videossl.tables import duplicates_of
 
-    print(duplicates_of(embeddings, threshold=threshold, min_seconds=min_seconds, out=out))
+    print(duplicates_of(embeddings, threshold=threshold, min_seconds=min_seconds, out=out, overwrite=overwrite))
 
 
 def search(

@@ -6,7 +6,7 @@ from videossl.probing.few_shot import few_shot_probe
 from videossl.probing.linear import Answer, linear_probe
 from videossl.probing.neighbours import neighbours_probe
 from videossl.probing.parts import Parts, split_by_video
-from videossl.probing.scores import Scores, accuracy, r_squared, scores
+from videossl.probing.scores import Scores, accuracy, chance_accuracy, r_squared, scores
 
 __all__ = [
     "FEWEST_VIDEOS",
@@ -17,6 +17,7 @@ __all__ = [
     "Scores",
     "accuracy",
     "attentive_probe",
+    "chance_accuracy",
     "few_shot_probe",
     "linear_probe",
     "neighbours_probe",

@@ -20,7 +20,7 @@ class Scores:
         metric: "accuracy", in [0, 1], or "r2", at most 1.
         score: Over all test rows.
         balanced: Mean accuracy of a class, for classes.
-        chance: Score of a guess that looks at no features: the commonest class of the other parts; 0 for R².
+        chance: Score of a guess that looks at no features: see `chance_accuracy`; 0 for R².
     """
 
     metric: Metric
@@ -39,6 +39,21 @@ def accuracy(predicted: Tensor, true: Tensor) -> float:
     return float((predicted == true).double().mean())
 
 
+def chance_accuracy(classes: Tensor, test: Tensor, before: Tensor) -> float:
+    """Accuracy of the better of two guesses that look at no features.
+
+    One says always the commonest class of the other parts, which is worse than 1 / C where the test has few of it. The
+    other draws one of their C classes.
+
+    Args:
+        classes: (n,) int64 of all rows.
+        test: (n_test,) row numbers.
+        before: Row numbers of the other parts.
+    """
+    counts = classes[before].bincount()
+    return max(accuracy(counts.argmax(), classes[test]), 1 / int((counts > 0).sum()))
+
+
 def scores(predicted: Tensor, targets: Tensor, test: Tensor, before: Tensor, bootstrap: Bootstrap) -> Scores:
     """Score predictions of the test rows.
 
@@ -55,20 +70,25 @@ def scores(predicted: Tensor, targets: Tensor, test: Tensor, before: Tensor, boo
     right = (predicted == true).double()
     of_class = F.one_hot(true, int(targets.max()) + 1).double()  # (n_test, C)
     sums = torch.cat([of_class * right[:, None], of_class], dim=1)
-    commonest = targets[before].bincount().argmax()
     return Scores(
         "accuracy",
         bootstrap.mean(right),
         bootstrap.of_sums(sums, _mean_of_ratios),
-        float((true == commonest).double().mean()),
+        chance_accuracy(targets, test, before),
     )
 
 
 def _r_squared_sums(predicted: Tensor, true: Tensor) -> Tensor:
-    """(n, 3A + 1): squared error, truth and its square, about a centre so that squares lose no digits; ones."""
+    """(n, 3A + 1): squared error, truth and its square, about a centre so that squares lose no digits; ones.
+
+    In units of the deviation of each quantity, so that what is measured in 1e-9 is scored like all else.
+    """
     predicted, true = predicted.double(), true.double()
     away = true - true.mean(dim=0)
-    return torch.cat([(predicted - true).square(), away, away.square(), torch.ones(len(true), 1)], dim=1)
+    scale = away.square().mean(dim=0).sqrt()
+    scale = torch.where(scale > 0, scale, 1.0)
+    error, away = (predicted - true) / scale, away / scale
+    return torch.cat([error.square(), away, away.square(), torch.ones(len(true), 1)], dim=1)
 
 
 def _r_squared(sums: Tensor) -> Tensor:

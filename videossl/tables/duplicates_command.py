@@ -6,9 +6,10 @@ import pandas as pd
 
 from videossl.errors import UsageError
 from videossl.tables.near_duplicates import Duplicates, find_duplicates
+from videossl.tables.spans import end_seconds
 from videossl.tables.table import EmbeddingTable
 from videossl.tables.times import read_times
-from videossl.tables.writing import check_suffix, write_found
+from videossl.tables.writing import check_out, counted, write_found
 
 SHOWN = 10
 WHOLE = 0.95  # of both videos: the videos are the same, not only a stretch of them
@@ -16,7 +17,9 @@ MUCH = 0.01
 REMEDY = ": many of these pairs mean nothing, raise --threshold"
 
 
-def duplicates_of(embeddings: Path, *, threshold: float, min_seconds: float, out: Path | None) -> str:
+def duplicates_of(
+    embeddings: Path, *, threshold: float, min_seconds: float, out: Path | None, overwrite: bool = False
+) -> str:
     """Find the stretches that videos of a table share, and write them.
 
     Args:
@@ -24,6 +27,7 @@ def duplicates_of(embeddings: Path, *, threshold: float, min_seconds: float, out
         threshold: See `find_duplicates`.
         min_seconds: See `find_duplicates`.
         out: CSV, Parquet or JSON file; None: none is written.
+        overwrite: Replace a file that is there.
 
     Returns:
         A summary for a terminal.
@@ -31,13 +35,14 @@ def duplicates_of(embeddings: Path, *, threshold: float, min_seconds: float, out
     Raises:
         UsageError: No such table, or options that cannot work.
     """
-    check_suffix(out)
+    check_out(out, embeddings=embeddings, overwrite=overwrite)
     if not 0 < threshold <= 1:
         raise UsageError(f"expected --threshold above 0 and at most 1, got {threshold}.")
     if not 0 < min_seconds < float("inf"):
         raise UsageError(f"expected --min_seconds above 0, got {min_seconds}.")
-    rows = read_times(EmbeddingTable(embeddings))
-    duplicates = find_duplicates(rows, threshold=threshold, min_seconds=min_seconds)
+    table = EmbeddingTable(embeddings)
+    rows = read_times(table)
+    duplicates = find_duplicates(rows, end_seconds(table, rows), threshold=threshold, min_seconds=min_seconds)
     if out is not None:
         write_found(duplicates.found, out)
     return "\n".join(_lines(duplicates, threshold, out))
@@ -49,20 +54,27 @@ def _lines(duplicates: Duplicates, threshold: float, out: Path | None) -> list[s
     if len(found) > SHOWN:
         lines.append(f"... and {len(found) - SHOWN} shorter ones")
     whole = int(((found["share_a"] >= WHOLE) & (found["share_b"] >= WHOLE)).sum())
-    lines.append(
-        f"{len(found)} shared stretches among {duplicates.num_videos} videos; {whole} of them are two whole videos"
-    )
-    lines.append(
-        f"by chance, {duplicates.share_by_chance:.2%} of random pairs of frames of different videos are as alike as "
-        f"{threshold:g}{REMEDY if duplicates.share_by_chance > MUCH else ''}"
-    )
+    if duplicates.num_videos == 1:
+        lines.append("the table has 1 video, and no other to compare it with")
+    else:
+        stretches = counted(len(found), "shared stretch", "shared stretches")
+        lines.append(
+            f"{stretches} among {duplicates.num_videos} videos; {whole} of them {'is' if whole == 1 else 'are'} "
+            "two whole videos"
+        )
+        lines.append(
+            f"by chance, {duplicates.share_by_chance:.2%} of random pairs of frames of different videos are as alike "
+            f"as {threshold:g}{REMEDY if duplicates.share_by_chance > MUCH else ''}"
+        )
     if out is not None:
         lines.append(f"pairs: {out}")
     return lines
 
 
 def _line(row: "pd.Series[float]") -> str:
-    return (
-        f"{row['similarity']:.3f}  {row['video_a']} {row['start_a_seconds']:.2f} to {row['end_a_seconds']:.2f} s = "
-        f"{row['video_b']} {row['start_b_seconds']:.2f} to {row['end_b_seconds']:.2f} s"
-    )
+    sides = []
+    for side in ("a", "b"):
+        start, end = row[f"start_{side}_seconds"], row[f"end_{side}_seconds"]
+        until = "its end" if pd.isna(end) else f"{end:.2f} s"
+        sides.append(f"{row[f'video_{side}']} {start:.2f}{' s' if pd.isna(end) else ''} to {until}")
+    return f"{row['similarity']:.3f}  {' = '.join(sides)}"

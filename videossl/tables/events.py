@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from videossl.tables.novelty import novelty
 from videossl.tables.table import Rows
-from videossl.tables.times import centred, step_seconds
+from videossl.tables.times import GAP_STEPS, centred, step_seconds
 
-GAP_STEPS = 3.0  # rows further apart than so many usual steps do not follow each other
 TO_DEVIATION = 1.4826  # from the median absolute deviation to the standard deviation of a Gaussian
 
 

@@ -1,5 +1,6 @@
 """Where labels come from: a column of the table, a CSV or Parquet file, or the truth of a world."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from videossl.tables.targets import Labels, Target, target_of
 from videossl.worlds import clip_targets, is_world, load_world
 
 VIDEO_COLUMNS = ("video", "path", "name")
+SHOWN = 3
+NAMELESS = re.compile(r"Unnamed: \d+")  # what pandas calls a column without a name
 OF_A_VIDEO = {"class", "kick"}  # targets of a world that do not change in a video
 
 
@@ -47,7 +50,7 @@ def _own(rows: Rows, path: Path) -> Labels:
             "or the folder of a world."
         )
     target = target_of(rows.columns["label"].rename("label"))
-    return Labels((target,) if target else ())
+    return Labels((target.with_note(np.ones(len(rows), np.bool_)),) if target else ())
 
 
 def _of_world(table: EmbeddingTable, rows: Rows, folder: Path) -> Labels:
@@ -106,20 +109,60 @@ def _of_file(rows: Rows, path: Path) -> Labels:
     left = pd.DataFrame({"_video": of_video[rows.video_numbers]})
     if of_frame:
         left["frame"] = rows.columns["frame"].to_numpy()
-    joined = left.merge(right, on=["_video", "frame"] if of_frame else ["_video"], how="left")
+    if of_frame:
+        notes += _frames_apart(left, right, path)
+    joined = left.merge(right, on=["_video", "frame"] if of_frame else ["_video"], how="left", indicator="_found")
+    labelled = (joined.pop("_found") == "both").to_numpy()
     split = None
     if "split" in joined:
         split = joined.pop("split").fillna("").astype(str).to_numpy(dtype=np.str_)
     found = []
     for name in joined.columns.drop(["_video", "frame"], errors="ignore"):
+        if NAMELESS.fullmatch(str(name)):
+            notes.append(f"the label column {name}: it has no name in {path}, as the row numbers of pandas")
+            continue
         target = target_of(joined[name])
         if target is None:
             notes.append(f"the label column {name}: it is empty for these videos")
         else:
-            found.append(target)
+            found.append(target.with_note(labelled))
     if not found:
         raise UsageError(f"{path} has no labels of the videos of this table beside {', '.join(by)}.")
     return Labels(tuple(found), split, notes)
+
+
+def _frames_apart(rows: pd.DataFrame, labels: pd.DataFrame, path: Path) -> list[str]:
+    """What must be said of labels at whose frame no row begins, and of rows that have none.
+
+    Args:
+        rows: `_video`, negative where there are no labels of it, and `frame` at which a row begins.
+        labels: `_video` and `frame`, no two alike.
+        path: Of the labels.
+
+    Raises:
+        UsageError: Frames that are no numbers, or no label at a frame at which a row begins.
+    """
+    if not pd.api.types.is_numeric_dtype(labels["frame"]):
+        raise UsageError(f"expected numbers in the column frame of {path}, got {labels['frame'].dropna().iloc[0]}.")
+    by = ["_video", "frame"]
+    rows, labels = rows.loc[rows["_video"] >= 0, by], labels.loc[labels["_video"].isin(rows["_video"]), by]
+    stray = labels.merge(rows.drop_duplicates(), on=by, how="left", indicator=True)["_merge"] == "left_only"
+    without = rows.merge(labels, on=by, how="left", indicator=True)["_merge"] == "left_only"
+    beginnings = rows.loc[rows["_video"] == rows["_video"].iloc[0], "frame"].unique().tolist()
+    if len(beginnings) > SHOWN:
+        beginnings[SHOWN:] = ["..."]
+    begin = f"rows begin at frames {', '.join(map(str, beginnings))}"
+    if stray.all():
+        raise UsageError(
+            f"{path} has no label of a frame at which a row of this table begins: it has frame "
+            f"{labels['frame'].iloc[0]}, and {begin}. Give labels of those frames."
+        )
+    notes = []
+    if stray.any():
+        notes.append(f"{stray.sum()} of {len(stray)} labels: they are of frames at which no row begins ({begin})")
+    if without.any():
+        notes.append(f"{without.sum()} of {len(without)} rows: {path} names their video, but not their frame")
+    return notes
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -30,8 +30,9 @@ class Duplicates:
     """Pairs of stretches.
 
     Attributes:
-        found: One row a pair: `video_a`, `start_a_seconds`, `end_a_seconds`, the same of b, `similarity` (mean cosine
-            over the stretch), `share_a` and `share_b` of the videos that the stretch covers. The longest first.
+        found: One row a pair: `video_a`, `start_a_seconds`, `end_a_seconds` (NaN where the table does not say when a
+            video ends), the same of b, `similarity` (mean cosine over the stretch), `share_a` and `share_b` of the
+            videos that the stretch covers. The longest first.
         num_videos: Videos compared.
         share_by_chance: Of random pairs of rows of different videos, how many are as alike as the threshold asks.
     """
@@ -51,19 +52,20 @@ class _Stretch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _Video:
-    """One video: numbers of its rows (n,), unit vectors (n, E), times (n,) and the usual step between them."""
+    """One video: numbers of its rows (n,), unit vectors (n, E), when each begins and ends (n,), and the usual step."""
 
     numbers: NDArray[np.int64]
     vectors: NDArray[np.float32]
     seconds: NDArray[np.float64]
+    ends: NDArray[np.float64]
     step: float
 
     @property
     def duration(self) -> float:
-        return float(self.seconds[-1] - self.seconds[0]) + self.step
+        return float(self.ends[-1] - self.seconds[0])
 
 
-def find_duplicates(rows: Rows, *, threshold: float, min_seconds: float) -> Duplicates:
+def find_duplicates(rows: Rows, ends: NDArray[np.float64], *, threshold: float, min_seconds: float) -> Duplicates:
     """Find stretches of at least `min_seconds` that two videos share.
 
     Rows are centred on the mean of the table and made unit vectors. Rows of one video half a stretch apart are compared
@@ -73,6 +75,7 @@ def find_duplicates(rows: Rows, *, threshold: float, min_seconds: float) -> Dupl
 
     Args:
         rows: One for each time of a video, ordered by video and time.
+        ends: (n,) second at which each row ends; NaN for the only row of a video.
         threshold: Cosine from which two rows are alike.
         min_seconds: Of a stretch; of a video that is shorter, 80 % of it.
 
@@ -81,11 +84,18 @@ def find_duplicates(rows: Rows, *, threshold: float, min_seconds: float) -> Dupl
     """
     vectors = centred(rows.vectors)
     seconds = rows.columns["seconds"].to_numpy(np.float64)
-    names, videos = list[str](), list[_Video]()
-    for name, numbers in rows.videos():
-        times = seconds[numbers]
-        names.append(name)
-        videos.append(_Video(numbers, vectors[numbers], times, step_seconds(times) or 1.0))
+    numbered = list(rows.videos())
+    usual = [step_seconds(seconds[numbers]) for _, numbers in numbered]
+    # Where nobody knows how long the only row of a video is, any other row may be as long as it.
+    shortest = min((step for step in usual if step > 0), default=1.0)
+    unknown = np.isnan(ends)
+    ends = np.where(unknown, seconds + shortest, ends)
+    names = [name for name, _ in numbered]
+    videos = [
+        _Video(numbers, vectors[numbers], seconds[numbers], ends[numbers], step or shortest)
+        for (_, numbers), step in zip(numbered, usual, strict=True)
+    ]
+    endless = [name for name, video in zip(names, videos, strict=True) if unknown[video.numbers[-1]]]
     steps = np.array([video.step for video in videos])
     offsets = dict[tuple[int, int], set[int]]()
     of_row = rows.video_numbers
@@ -116,6 +126,8 @@ def find_duplicates(rows: Rows, *, threshold: float, min_seconds: float) -> Dupl
         ]  # fmt: skip
     table = pd.DataFrame(found, columns=list(COLUMNS))
     order = (table["end_a_seconds"] - table["start_a_seconds"]).sort_values(ascending=False, kind="stable").index
+    for side in ("a", "b"):
+        table.loc[table[f"video_{side}"].isin(endless), f"end_{side}_seconds"] = np.nan
     return Duplicates(table.loc[order].reset_index(drop=True), len(names), _by_chance(vectors, of_row, threshold))
 
 
@@ -160,8 +172,8 @@ def _stretches(a: _Video, b: _Video, shift: int, *, threshold: float, min_second
     least = _least_seconds([a.duration, b.duration], min_seconds)
     found = []
     for first, last in zip(edges[::2], edges[1::2] - 1, strict=True):
-        of_a = (float(a.seconds[first]), float(a.seconds[last]) + a.step)
-        of_b = (float(b.seconds[beside[first]]), float(b.seconds[beside[last]]) + b.step)
+        of_a = (float(a.seconds[first]), float(a.ends[last]))
+        of_b = (float(b.seconds[beside[first]]), float(b.ends[beside[last]]))
         if of_a[1] - of_a[0] >= least - 1e-6:
             found.append(_Stretch(of_a, of_b, float(cosines[first : last + 1].mean())))
     return found

@@ -12,6 +12,7 @@ from videossl.tables.parting import given_parts, made_parts
 from videossl.tables.probes import Probed, ProbeSettings, probe_targets
 from videossl.tables.samples import Sampler
 from videossl.tables.table import EmbeddingTable
+from videossl.tables.writing import check_out
 
 FORMAT = 1
 
@@ -25,6 +26,7 @@ def probe_embeddings(
     rows_per_video: int | None = None,
     settings: ProbeSettings,
     out: Path | None = None,
+    overwrite: bool = False,
 ) -> str:
     """Probe a table of embeddings.
 
@@ -36,6 +38,7 @@ def probe_embeddings(
         rows_per_video: At most so many rows of a video, spread evenly over it; None: all.
         settings: Which methods, and how.
         out: JSON file for the scores; None: none is written.
+        overwrite: Replace a file that is there.
 
     Returns:
         A table for a terminal.
@@ -44,8 +47,7 @@ def probe_embeddings(
         UsageError: Options or labels that cannot work, or nothing to probe.
     """
     _check(settings, rows_per_video)
-    if out is not None and out.suffix != ".json":
-        raise UsageError(f"expected --out to end in .json, got {out}.")
+    check_out(out, embeddings=embeddings, overwrite=overwrite, suffixes=(".json",))
     table = EmbeddingTable(embeddings)
     rows = table.read()
     known = read_labels(table, rows, labels).chosen(targets)
@@ -64,7 +66,7 @@ def probe_embeddings(
             ]
         )
     rows = rows if len(kept) == len(rows) else rows.among(kept)
-    notes = list(known.notes)
+    notes = [*known.notes, *(f"{target.name}: {target.note}" for target in known.targets if target.note)]
     if known.split is not None:
         part, note = given_parts(known.split[kept], rows.video_numbers, rows.names, seed=settings.seed)
         notes += [note] if note else []
@@ -73,7 +75,7 @@ def probe_embeddings(
     found = probe_targets(Sampler(rows, part), [target.among(kept) for target in known.targets], settings)
     found.notes = notes + found.notes
     if not found.entries:
-        raise UsageError(f"nothing could be probed. {'. '.join(found.notes)}.")
+        raise UsageError(f"nothing could be probed: {'; '.join(found.notes)}.")
     if out is not None:
         content = {
             "format": FORMAT,
@@ -104,18 +106,23 @@ def _check(settings: ProbeSettings, rows_per_video: int | None) -> None:
 def _lines(found: Probed) -> list[str]:
     """The scores as a table, and what was left out."""
     lines = [
-        f"{'target':<16} {'method':<22} {'score':<9} {'value':>7}   {'95 % interval':<18} {'guessing':>8} {'test':>8}"
+        f"{'target':<16} {'method':<22} {'score':<9} {'value':>7}   {'95 % interval':<18} {'guessing':>8} "
+        f"{'test rows':>10} {'videos':>7}"
     ]
     for entry in found.entries:
         interval = f"{entry['low']:.3f} to {entry['high']:.3f}"
         lines.append(
             f"{entry['target']:<16} {_method(entry):<22} {NAMES[entry['score']]:<9} {entry['value']:>7.3f}   "
-            f"{interval:<18} {entry['chance']:>8.3f} {entry['num_test']:>8}"
+            f"{interval:<18} {entry['chance']:>8.3f} {entry['num_test']:>10} {entry['num_test_videos']:>7}"
         )
-    first = found.entries[0]
+    few = (
+        " (rows, where there are fewer than 5)"
+        if any(entry["interval_over"] == "rows" for entry in found.entries)
+        else ""
+    )
     lines.append(
-        f"Intervals by drawing {first['interval_over']} ({first['num_test_videos']} videos in the test) with "
-        "replacement. Guessing: the commonest class, or the mean. No video is on two sides."
+        f"Intervals by drawing the videos of the test{few} with replacement. Guessing: the commonest class, or any "
+        "class at random if that is right more often; of quantities the mean. No video is on two sides."
     )
     lines += [f"{entry['target']}, {_method(entry)}: {entry['note']}" for entry in found.entries if entry["note"]]
     return lines + [f"left out: {note}" for note in found.notes]

@@ -12,6 +12,7 @@ from videossl.probing import (
     Bootstrap,
     Parts,
     attentive_probe,
+    chance_accuracy,
     few_shot_probe,
     linear_probe,
     neighbours_probe,
@@ -23,6 +24,7 @@ from videossl.tables.targets import Target
 
 Method = Literal["linear", "knn", "attentive", "few_shot"]
 FEWEST_VIDEOS = 2  # of each part
+LEAST_KNOWN = 0.5  # of the rows in the test: of a class that the other parts have
 ONE_VECTOR: dict[str, Callable[[Tensor, Tensor, Parts], Answer]] = {"linear": linear_probe, "knn": neighbours_probe}
 
 
@@ -64,9 +66,9 @@ def probe_targets(sampler: Sampler, targets: Sequence[Target], settings: ProbeSe
     found = Probed()
     for target in progress(targets, total=len(targets), description="probing", unit="target"):
         points = sampler.points(target)
-        few = _too_few(points)
-        if few:
-            found.notes.append(f"{target.name}: {few}")
+        reason = _too_few(points) or _all_alike(target, points) or _of_strangers(target, points)
+        if reason:
+            found.notes.append(f"{target.name}: {reason}")
             continue
         for method in settings.methods:
             if method == "few_shot":
@@ -76,6 +78,10 @@ def probe_targets(sampler: Sampler, targets: Sequence[Target], settings: ProbeSe
             else:
                 answer = ONE_VECTOR[method](points.features, points.targets, points.parts)
                 found.entries.append(_entry(target, method, points, answer, settings.seed))
+    quantities = [target.name for target in targets if not target.is_class]
+    if "few_shot" in settings.methods and quantities:
+        are = "is a quantity" if len(quantities) == 1 else "are quantities"
+        found.notes.append(f"few labels of a class: {', '.join(quantities)} {are}")
     return found
 
 
@@ -109,7 +115,6 @@ def _few_shot(target: Target, points: Samples, settings: ProbeSettings, found: P
             )
             continue
         right = (drawn.predicted == points.targets[points.parts.test]).double()  # (draws, n_test)
-        of_class = points.targets[points.parts.before_test].bincount().argmax()
         found.entries.append(
             {
                 "target": target.name,
@@ -118,7 +123,7 @@ def _few_shot(target: Target, points: Samples, settings: ProbeSettings, found: P
                 "score": "accuracy",
                 **bootstrap.mean(right.mean(dim=0)).json(),
                 "balanced_accuracy": None,
-                "chance": float((points.targets[points.parts.test] == of_class).double().mean()),
+                "chance": chance_accuracy(points.targets, points.parts.test, points.parts.before_test),
                 "deviation_of_draws": float(right.mean(dim=1).std(correction=0)),
                 "chosen": {"draws": settings.draws},
                 "note": _left_out(target, drawn.left_out),
@@ -170,3 +175,36 @@ def _too_few(points: Samples) -> str:
         if num_videos < FEWEST_VIDEOS:
             return f"it is known of {num_videos} videos for {name}, and needs {FEWEST_VIDEOS} at least"
     return ""
+
+
+def _all_alike(target: Target, points: Samples) -> str:
+    """Why nothing can be read from one value: whoever says it is always right, whatever the features."""
+    for name, rows in (("for fitting", points.parts.fit), ("in the test", points.parts.test)):
+        values = points.targets[rows].reshape(len(rows), -1)
+        same = (values == values[0]).all(dim=0)
+        if not same.any():
+            continue
+        if target.is_class:
+            return f"all its rows {name} are of one class ({target.classes[int(values[0, 0])]})"
+        place = int(same.int().argmax())
+        what = "it" if len(same) == 1 else f"number {place + 1} of {len(same)}"
+        return f"{what} is {float(values[0, place]):g} in all rows {name}"
+    return ""
+
+
+def _of_strangers(target: Target, points: Samples) -> str:
+    """Why classes that are names of single videos are not probed; empty if they are not."""
+    if not target.is_class:
+        return ""
+    parts = points.parts
+    known = torch.isin(points.targets[parts.test], points.targets[parts.before_test])
+    if known.double().mean() >= LEAST_KNOWN:
+        return ""
+    num_classes, num_videos = (len(torch.unique(values)) for values in (points.targets, points.videos))
+    remedy = ""
+    if all(name.lstrip("-").isdigit() for name in target.classes):
+        remedy = "; if it is a quantity, write it as 1.0, 2.0"
+    return (
+        f"it has {num_classes} classes in {num_videos} videos, and {int((~known).sum())} of {len(known)} rows in the "
+        f"test are of classes that are nowhere else{remedy}"
+    )

@@ -19,6 +19,7 @@ ABOUT_KEY = b"videossl"  # in the metadata of the schema: JSON of how the rows w
 COLUMNS = ("video", "frame", "seconds")
 TOKEN_COLUMNS = ("token_row", "token_column")
 VECTOR = "embedding"
+REPEATED = "repeated_frames"  # of the frames behind a row, those that show the same as the frame before
 ROWS_AT_ONCE = 65_536
 
 
@@ -27,7 +28,8 @@ class Rows:
     """Rows of a table with their vectors.
 
     Attributes:
-        columns: `video`, `frame`, `seconds`, and `label` where the table has it; one line a row, numbered from 0.
+        columns: `video`, `frame`, `seconds`, and where the table has them `label` and `repeated_frames`; one line a
+            row, numbered from 0.
         vectors: (n, E) float32.
     """
 
@@ -112,7 +114,7 @@ class EmbeddingTable:
         """
         import pyarrow.parquet as pq
 
-        wanted = [name for name in (*COLUMNS, "label", *TOKEN_COLUMNS, VECTOR) if name in self.columns]
+        wanted = [name for name in (*COLUMNS, "label", REPEATED, *TOKEN_COLUMNS, VECTOR) if name in self.columns]
         for file in self.files:
             for batch in pq.ParquetFile(file).iter_batches(ROWS_AT_ONCE, columns=wanted):
                 vectors = _vectors(batch.column(VECTOR), self.width, file)

@@ -20,11 +20,13 @@ class Target:
         name: Of the target.
         values: (n,) int64 classes, -1 where unknown; or (n, A) float quantities, NaN where unknown.
         classes: Names of the classes; empty for quantities.
+        note: Of how many rows it is not known; empty if of all it is.
     """
 
     name: str
     values: NDArray[np.int64] | NDArray[np.float64]
     classes: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def is_class(self) -> bool:
@@ -40,7 +42,18 @@ class Target:
 
     def among(self, rows: NDArray[np.int64]) -> "Target":
         """Of some of the rows, by number."""
-        return Target(self.name, self.values[rows], self.classes)
+        return Target(self.name, self.values[rows], self.classes, self.note)
+
+    def with_note(self, labelled: NDArray[np.bool_]) -> "Target":
+        """With a note on those of the labelled rows of which it is missing or infinite."""
+        infinite = np.zeros(len(labelled), np.bool_) if self.is_class else np.isinf(self.values).any(axis=1)
+        counts = {
+            "missing": int((labelled & ~self.known & ~infinite).sum()),
+            "infinite": int((labelled & infinite).sum()),
+        }
+        said = " and ".join(f"{word} in {count}" for word, count in counts.items() if count)
+        note = f"it is {said} of {int(labelled.sum())} rows that have labels" if said else ""
+        return Target(self.name, self.values, self.classes, note)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +79,10 @@ class Labels:
         if names is None:
             return self
         of_name = {target.name: target for target in self.targets}
+        if not names:
+            raise UsageError(
+                f"expected at least one of --targets: {', '.join(of_name) or 'none'}. Leave it out for all."
+            )
         for name in names:
             if name not in of_name:
                 raise UsageError(f"the labels have no target {name}. They have: {', '.join(of_name) or 'none'}.")

@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 from videossl.errors import UsageError
 from videossl.tables.table import TOKEN_COLUMNS, EmbeddingTable, Rows
 
+GAP_STEPS = 3.0  # rows further apart than so many usual steps do not follow each other
+
 
 def mean_tokens(rows: Rows) -> tuple[Rows, NDArray[np.int64], NDArray[np.int64]]:
     """The mean of the tokens of each time; rows of another kind are left as they are.
