@@ -12,6 +12,7 @@ from PIL import Image
 
 from videossl.data import PyAVReader
 from videossl.errors import UsageError
+from videossl.loading import load
 from videossl.search import search
 from videossl.tables import EmbeddingTable
 
@@ -122,6 +123,15 @@ def test_another_model_is_refused(extracted, small_twin):
     done = videossl("search", "--embeddings", embeddings, "--query", videos / "000000.mp4", "--run", small_twin)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "is not the model that made" in done.stderr
+
+
+def test_the_model_is_known_by_its_tensors_when_it_was_saved_again(extracted, small_run, tmp_path):
+    embeddings, videos = extracted
+    load(small_run).save_pretrained(tmp_path / "m")
+    saved, first = tmp_path / "m/model.safetensors", small_run / "weights.safetensors"
+    assert saved.read_bytes() != first.read_bytes()
+    said = search(embeddings, query=videos / "000007.mp4", number=1, run=str(tmp_path / "m"))
+    assert "000007.mp4" in said.splitlines()[2]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from videossl.data.decode.base import VideoReader
 from videossl.data.store import LOCK, alone
 from videossl.errors import UsageError, WorkError
 from videossl.extraction.embedder import Embedder
+from videossl.extraction.identity import model_sha256
 from videossl.extraction.pipeline import ShardDone, Work, make_shards
 from videossl.extraction.resume import Vanished, compare
 from videossl.extraction.settings import ExtractionSettings
@@ -87,7 +88,7 @@ def extract(
     a part could not be read when it changes.
 
     Args:
-        model: On `device`, in evaluation mode.
+        model: On `device`, in evaluation mode. A folder holds the rows of one model, known by `model_sha256`.
         index: Videos; its unreadable ones are listed among the failures.
         settings: What a row is, and how videos are sampled and cut.
         reader: Class that decodes.
@@ -100,8 +101,8 @@ def extract(
         frames_per_shard: A shard ends with the video that reaches so many sampled frames: what a kill costs at most.
             None: 32,768, and 2,048 where rows hold tokens.
         vanished: What happens to rows of videos that are not in the index: "remove" or "keep".
-        about: More to be said in the metadata of the shards, for example the run. `weights_sha256` must agree with that
-            of the rows that are there.
+        about: More to be said in the metadata of the shards, for example the run. `weights_sha256`, of the file of the
+            weights, must agree with that of the rows that are there if these do not know their model otherwise.
         isolate: Decode in processes beside this one: a decoder that crashes or hangs costs one video.
         deadline_seconds: A video that gives nothing for so long, to its opening or for every 256 frames that are read
             at a time, is given up; None: none is. Needs `isolate`.
@@ -121,6 +122,8 @@ def extract(
     out = Path(out)
     sampling = settings.sampling(model)
     facts = {**settings.about(model, reader), "format": file_format, **(about or {})}
+    if (of_model := model_sha256(model)) is not None:
+        facts["model_sha256"] = of_model
     store = store_of(file_format, out, settings.stored_type)
     work = Work(
         settings=settings,
@@ -139,7 +142,10 @@ def extract(
     with alone(out):
         _check_format(out, file_format)
         store.clean()
-        todo = compare(index.rows, store.finished(), facts, vanished=vanished, where=str(out))
+        shards = store.finished()
+        todo = compare(index.rows, shards, facts, vanished=vanished, where=str(out))
+        if shards:  # the same tensors may have come from another file, but all rows of a table name the same
+            facts["weights_sha256"] = shards[0].about.get("weights_sha256")
         _write_about(out / ABOUT, {**facts, "complete": False})
         if todo.changed or todo.vanished:
             store.remove({*todo.changed, *todo.vanished})

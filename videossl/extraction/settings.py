@@ -24,7 +24,7 @@ POOLING: dict[Level, str] = {
 }
 # What two extractions must have in common to lie in one folder.
 MUST_AGREE = (
-    "weights_sha256", "level", "pooling", "frame_size", "clip_frames", "step_frames", "frame_stride", "target_fps",
+    "level", "pooling", "frame_size", "clip_frames", "step_frames", "frame_stride", "target_fps",
     "reader", "precision", "dtype", "tubelet_frames", "causal",
 )  # fmt: skip
 
@@ -136,8 +136,10 @@ class ExtractionSettings:
 
 def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
     """In which of the settings that must agree two extractions differ, one line each."""
+    # Rows of earlier versions know the file of the weights only.
+    model = "model_sha256" if before.get("model_sha256") is not None else "weights_sha256"
     return [
         f"{name} was {before.get(name)}, and is now {now.get(name)}"
-        for name in MUST_AGREE
+        for name in (model, *MUST_AGREE)
         if before.get(name) != now.get(name)
     ]

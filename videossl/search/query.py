@@ -18,7 +18,8 @@ from videossl.data.sources import VideoSet
 from videossl.errors import UsageError, WorkError
 from videossl.extraction import extract_run
 from videossl.extraction.extract import FAILURES
-from videossl.loading import find_model_files
+from videossl.extraction.identity import model_sha256
+from videossl.loading import find_model_files, load
 from videossl.path_ends import rows_by_path_end
 from videossl.search.pictures import PICTURE_SUFFIXES
 from videossl.tables import EmbeddingTable
@@ -139,8 +140,8 @@ def _cause(extracted: Path) -> str | None:
 
 
 def _model(table: EmbeddingTable, run: str | None) -> str:
-    wanted = table.about.get("weights_sha256")
-    if wanted is None:
+    of_file, of_tensors = table.about.get("weights_sha256"), table.about.get("model_sha256")
+    if of_file is None and of_tensors is None:
         raise UsageError(
             f"{table.path} does not say which model made it, so nothing can be embedded like its rows. Search by a row "
             "of it: --query_video and --query_frame."
@@ -148,12 +149,14 @@ def _model(table: EmbeddingTable, run: str | None) -> str:
     model = run if run is not None else str(table.about.get("run", ""))
     if not model:
         raise UsageError(f"{table.path} does not say where its model is. Give --run.")
-    found = find_model_files(model).weights_sha256()
+    wanted, found = of_file, find_model_files(model).weights_sha256()
+    if found != wanted and of_tensors is not None:  # the same tensors may lie in another file
+        wanted, found = of_tensors, model_sha256(load(model)) or ""
     if found != wanted:
         raise UsageError(
             f"{model} is not the model that made {table.path}: its weights have the hash {found[:12]}, those of the "
-            f"table {wanted[:12]}. Vectors of different models cannot be compared: give --run the model of the table, "
-            "or extract anew."
+            f"table {str(wanted)[:12]}. Vectors of different models cannot be compared: give --run the model of the "
+            "table, or extract anew."
         )
     return model
 
