@@ -16,11 +16,12 @@ from videossl.extraction.embedder import Embedder
 from videossl.extraction.identity import model_sha256
 from videossl.extraction.pipeline import ShardDone, Work, make_shards
 from videossl.extraction.resume import Vanished, compare
-from videossl.extraction.settings import ExtractionSettings
+from videossl.extraction.settings import ExtractionSettings, check_choice
 from videossl.extraction.shard_plan import PlannedShard, planned
 from videossl.extraction.stores.base import VideoEntry
 from videossl.extraction.stores.formats import Format, store_of
 from videossl.files import replacing
+from videossl.models import Encoder
 from videossl.types import Failure
 
 FAILURES = "_failures.csv"  # readers of Parquet folders pass over names that begin with _
@@ -112,13 +113,17 @@ def extract(
         UsageError: Options that cannot work, or embeddings in `out` that were made otherwise.
         WorkError: No video could be read, or the model gives numbers that are none.
     """
-    for name, value in (
-        ("batch_size", batch_size),
-        ("num_workers", num_workers),
-        ("frames_per_shard", frames_per_shard),
-    ):
-        if value is not None and value < 1:
-            raise UsageError(f"expected {name} of at least 1, got {value}.")
+    if not isinstance(index, VideoIndex):
+        raise UsageError(f"expected a VideoIndex, got {index!r}. Give VideoIndex.build(videos).")
+    check_options(
+        model,
+        settings,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        frames_per_shard=frames_per_shard,
+        vanished=vanished,
+        file_format=file_format,
+    )
     out = Path(out)
     sampling = settings.sampling(model)
     facts = {**settings.about(model, reader), "format": file_format, **(about or {})}
@@ -181,6 +186,32 @@ def extract(
         changed=todo.changed,
         vanished=todo.vanished,
     )
+
+
+def check_options(
+    model: Embedder,
+    settings: ExtractionSettings,
+    *,
+    batch_size: int,
+    num_workers: int | None,
+    frames_per_shard: int | None = None,
+    vanished: Vanished,
+    file_format: Format,
+) -> None:
+    """Refuse what cannot work before anything is written; the arguments are those of `extract`.
+
+    Raises:
+        UsageError: One of them cannot work, or the model does not take such clips.
+    """
+    counts = {"batch_size": batch_size, "num_workers": num_workers, "frames_per_shard": frames_per_shard}
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise UsageError(f"expected {name} of at least 1, got {value}.")
+    check_choice("vanished", vanished, get_args(Vanished))
+    check_choice("file_format", file_format, get_args(Format))
+    settings.sampling(model)
+    if isinstance(model.encoder, Encoder):
+        model.encoder.check_size(settings.clip_frames, settings.frame_size, settings.frame_size)
 
 
 def _check_format(out: Path, wanted: Format) -> None:

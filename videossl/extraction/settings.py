@@ -1,8 +1,8 @@
 """What is extracted, and how: everything that changes a row or its meaning."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -67,6 +67,11 @@ class ExtractionSettings:
     dtype: StoredType | None = None
 
     def __post_init__(self) -> None:
+        check_choice("level", self.level, get_args(Level))
+        check_choice("video_pooling", self.video_pooling, get_args(VideoPooling))
+        check_choice("precision", self.precision, get_args(Precision))
+        if self.dtype is not None:
+            check_choice("dtype", self.dtype, get_args(StoredType))
         for name in ("frame_size", "clip_frames", "step_frames", "frame_stride"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -132,6 +137,16 @@ class ExtractionSettings:
             "dtype": self.stored_type,
             "reader": reader.__name__,
         }
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Refuse a value that is none of these.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if value not in choices:
+        raise UsageError(f"expected {name} to be one of {', '.join(choices)}, got {value!r}.")
 
 
 def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:

@@ -100,6 +100,8 @@ def query_of_file(table: EmbeddingTable, path: Path, run: str | None, *, seconds
         UsageError: No such file, or a model that is not the table's.
         WorkError: The file cannot be read.
     """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder. Give one video, or a picture (jpg, png).")
     if not path.is_file():
         raise UsageError(f"no such query: {path}. Give a video, or a picture (jpg, png).")
     model = _model(table, run)
@@ -116,7 +118,7 @@ def query_of_file(table: EmbeddingTable, path: Path, run: str | None, *, seconds
                 extract_run(model, videos=videos, out=out, device=device, **_settings(table.about))
         except WorkError as error:
             cause = _cause(out)
-            raise error if cause is None else WorkError(f"{path} cannot be searched for: it {cause}") from error
+            raise error if cause is None else WorkError(f"{path} cannot be searched for: {cause}") from error
         damage = _cause(out)
         rows = EmbeddingTable(out).read()
     times = rows.columns["seconds"].to_numpy(np.float64)
@@ -136,7 +138,8 @@ def _cause(extracted: Path) -> str | None:
     if not path.is_file():
         return None
     with path.open(newline="", encoding="utf-8") as opened:
-        return next((row["cause"] for row in csv.DictReader(opened)), None)
+        cause = next((row["cause"] for row in csv.DictReader(opened)), None)
+    return cause and re.sub(r"^its picture 0\.\w+ ", "", cause)  # of a query, which has no other name
 
 
 def _model(table: EmbeddingTable, run: str | None) -> str:
@@ -149,7 +152,16 @@ def _model(table: EmbeddingTable, run: str | None) -> str:
     model = run if run is not None else str(table.about.get("run", ""))
     if not model:
         raise UsageError(f"{table.path} does not say where its model is. Give --run.")
-    wanted, found = of_file, find_model_files(model).weights_sha256()
+    try:
+        files = find_model_files(model)
+    except UsageError as error:
+        if run is not None:
+            raise
+        raise UsageError(
+            f"{table.path} says that its model is {model}, and it cannot be found there. Give --run: the same model "
+            "where it is now."
+        ) from error
+    wanted, found = of_file, files.weights_sha256()
     if found != wanted and of_tensors is not None:  # the same tensors may lie in another file
         wanted, found = of_tensors, model_sha256(load(model)) or ""
     if found != wanted:
