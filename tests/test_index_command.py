@@ -62,7 +62,28 @@ def test_no_readable_video_is_exit_code_1_and_still_a_table(videos, tmp_path, ru
 
 def test_what_is_no_index_is_not_replaced(videos, tmp_path, run):
     (tmp_path / "notes.txt").write_text("mine")
-    code, _, said = run("index", "--videos", videos, "--out", tmp_path / "notes.txt")
+    notes = (tmp_path / "notes.txt").rename(tmp_path / "notes.parquet")
+    code, _, said = run("index", "--videos", videos, "--out", notes)
     assert (code, said.count("\n")) == (2, 1)
     assert "is no index of videos" in said
-    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert notes.read_text() == "mine"
+
+
+def test_an_index_is_not_written_under_the_name_of_another_format(videos, tmp_path, run):
+    code, _, said = run("index", "--videos", videos, "--out", tmp_path / "index.csv")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "to end in .parquet" in said
+    assert not (tmp_path / "index.csv").exists()
+
+
+def test_what_the_folder_refused_stays_refused_in_an_index_of_its_index(videos, tmp_path, run):
+    outside = shutil.copy(videos / "two_frames.mp4", tmp_path / "secret.mp4")
+    (videos / "link.mp4").symlink_to(outside)
+    run("index", "--videos", videos, "--out", tmp_path / "one.parquet")
+    (videos / "text.mp4").unlink()
+    shutil.copy(videos / "two_frames.mp4", videos / "text.mp4")
+    _, said, _ = run("index", "--videos", tmp_path / "one.parquet", "--out", tmp_path / "two.parquet")
+    assert "could not read link.mp4: is a link to a file outside of" in said
+    table = pd.read_parquet(tmp_path / "two.parquet").set_index("name")
+    assert table.error.notna().to_dict()["text.mp4"] is False  # what could not be decoded is looked at again
+    assert table.refused.to_dict()["link.mp4"] is True

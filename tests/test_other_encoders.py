@@ -15,6 +15,7 @@ from tiny_transformers import NORMALISATION, write_tiny
 
 import videossl
 from videossl.data import PyAVReader
+from videossl.extraction.identity import model_sha256
 from videossl.loading import load_data_settings
 from videossl.models import IdentityProjector
 
@@ -49,6 +50,14 @@ def test_vectors_are_extracted_from_a_folder_of_transformers_without_any_trainin
         tokens = backbone.get_vision_features((frames - mean) / std)
     expected = tokens.reshape(4, 16, 24).mean(1)  # steps in time, patches
     np.testing.assert_allclose(vectors[:4], expected.numpy(), atol=1e-4)
+
+
+def test_another_frozen_encoder_is_another_model_to_extraction(folders, tmp_path):
+    model = videossl.load(folders["vjepa2"])
+    model.save_pretrained(tmp_path / "saved")
+    other = write_tiny("vjepa2", tmp_path / "other", seed=1)
+    assert model_sha256(videossl.load(tmp_path / "saved")) == model_sha256(model)
+    assert model_sha256(videossl.load(other)) != model_sha256(model)
 
 
 OFFLINE = """

@@ -16,7 +16,7 @@ from torch import Tensor
 from videossl.data.decode.base import VideoError
 from videossl.data.decode.pyav import PyAVReader
 from videossl.errors import UsageError, WorkError
-from videossl.extraction import Level, pieces, read_about
+from videossl.extraction import ExtractionSettings, Level, extract, pieces, read_about
 from videossl.types import Embeddings
 
 
@@ -200,3 +200,28 @@ def test_a_decoder_that_hangs_is_waited_for_once(videos: Path, tmp_path: Path, m
     assert failure.video == "long/b.mp4"
     assert "hung" in failure.cause
     assert (own / "long" / "asked.txt").read_text().count("once") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("level", "clips"),
+        ("video_pooling", "avg"),
+        ("precision", "fp16"),
+        ("dtype", "float64"),
+        ("file_format", "csv"),
+        ("vanished", "forget"),
+    ],
+)
+def test_choices_that_are_none_are_refused_before_a_folder_is_made(
+    videos: Path, tmp_path: Path, option: str, value: str
+) -> None:
+    with pytest.raises(UsageError, match=f"expected {option} to be one of .*, got '{value}'"):
+        extracted(videos, tmp_path / "out", **{option: value})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_instead_of_an_index_is_refused(videos: Path, tmp_path: Path) -> None:
+    settings = ExtractionSettings(frame_size=32, clip_frames=4)
+    with pytest.raises(UsageError, match="expected a VideoIndex, got"):
+        extract(GreyLevel(), str(videos), settings=settings, reader=PyAVReader, out=tmp_path / "out")  # type: ignore[arg-type]

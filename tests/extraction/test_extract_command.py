@@ -1,6 +1,7 @@
 """`videossl extract`, from the command line to the files."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -140,3 +141,31 @@ def test_windows_rates_and_sizes_may_differ_from_training(run: Path, videos: Pat
     about = json.loads((tmp_path / "out" / "_about.json").read_text())
     assert (about["clip_frames"], about["step_frames"], about["frame_stride"]) == (8, 4, None)
     assert (about["precision"], about["dtype"], about["complete"]) == ("bfloat16", "float16", True)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--num_workers", "0", "num_workers of at least 1, got 0"),
+        ("--batch_size", "0", "batch_size of at least 1, got 0"),
+        ("--frame_stride", "0", "frame_stride of at least 1, got 0"),
+        ("--frame_size", "50", "multiples of the patch size"),
+    ],
+)
+def test_options_that_cannot_work_leave_no_folder(
+    run: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: str, says: str
+) -> None:
+    assert extract(run, videos, tmp_path / "out", option, value) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_model_and_videos_lie_is_said_from_the_root(
+    run: Path, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run.parent)
+    assert extract(Path(run.name), Path(os.path.relpath(videos)), tmp_path / "out") == 0
+    about = read_about(tmp_path / "out" / "part-00000.parquet")
+    assert (about["run"], about["videos"]) == (str(run), str(videos))

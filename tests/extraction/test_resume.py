@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import torch
 from grey_videos import LENGTHS, GreyLevel, extracted, ordered, write_grey
 
 from videossl.errors import UsageError
 from videossl.extraction.extract import delete_extraction
+from videossl.tables import EmbeddingTable
 
 
 @pytest.fixture
@@ -125,6 +127,39 @@ def test_other_settings_than_those_of_the_folder_are_refused_by_name(
     with pytest.raises(UsageError, match=says):
         extracted(videos, tmp_path, **{option: value})
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path), before)
+
+
+class WithTensors(GreyLevel, torch.nn.Module):
+    """The same with a tensor, by which it is known."""
+
+    def __init__(self, value: float) -> None:
+        torch.nn.Module.__init__(self)
+        GreyLevel.__init__(self)
+        self.value = torch.nn.Parameter(torch.tensor(value))
+
+
+def test_rows_of_another_model_are_refused_though_nobody_names_the_models(own: Path, tmp_path: Path) -> None:
+    extracted(own, tmp_path / "out", WithTensors(1.0))
+    with pytest.raises(UsageError, match=r"model_sha256 was \w{64}, and is now \w{64}"):
+        extracted(own, tmp_path / "out", WithTensors(2.0))
+    with pytest.raises(UsageError, match=r"model_sha256 was \w{64}, and is now None"):
+        extracted(own, tmp_path / "out", GreyLevel())
+
+
+def test_the_same_tensors_from_another_file_go_on_and_the_rows_stay_one_table(own: Path, tmp_path: Path) -> None:
+    extracted(own, tmp_path / "out", WithTensors(1.0), about={"weights_sha256": "1"})
+    write_grey(own, {"long/new.mp4": 4})
+    done, _ = extracted(own, tmp_path / "out", WithTensors(1.0), about={"weights_sha256": "2"})
+    assert (done.num_new, done.num_kept) == (1, 4)
+    assert EmbeddingTable(tmp_path / "out").about["weights_sha256"] == "1"
+
+
+def test_rows_that_do_not_know_their_tensors_go_on_by_the_file(own: Path, tmp_path: Path) -> None:
+    extracted(own, tmp_path / "out", about={"weights_sha256": "1"})  # as an earlier version wrote them
+    with pytest.raises(UsageError, match="weights_sha256 was 1, and is now 2"):
+        extracted(own, tmp_path / "out", WithTensors(1.0), about={"weights_sha256": "2"})
+    done, _ = extracted(own, tmp_path / "out", WithTensors(1.0), about={"weights_sha256": "1"})
+    assert done.num_kept == 4
 
 
 def test_shards_of_something_else_are_refused(videos: Path, tmp_path: Path) -> None:

@@ -93,3 +93,15 @@ def test_a_device_that_torch_cannot_use_here_is_refused_before_anything_is_read(
 def test_without_a_gpu_a_model_for_one_is_refused(run):
     with pytest.raises(UsageError, match="the device cuda cannot be used here"):
         videossl.load(run, device="cuda")
+
+
+def test_what_is_no_name_of_a_model_is_refused():
+    with pytest.raises(UsageError, match="expected a model, got 3"):
+        videossl.load(3)
+
+
+def test_a_model_is_not_saved_into_a_file(run, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(UsageError, match=r"got the file .*taken"):
+        videossl.load(run).save_pretrained(tmp_path / "taken")
+    assert (tmp_path / "taken").read_text() == "mine"

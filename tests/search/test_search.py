@@ -12,6 +12,8 @@ from PIL import Image
 
 from videossl.data import PyAVReader
 from videossl.errors import UsageError
+from videossl.extraction import extract_run
+from videossl.loading import load
 from videossl.search import search
 from videossl.tables import EmbeddingTable
 
@@ -79,12 +81,38 @@ def test_a_query_that_cannot_be_read_is_named_with_the_cause(extracted, tmp_path
     query.write_bytes(b"no video at all")
     done = videossl("search", "--embeddings", extracted[0], "--query", query)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert f"{query} cannot be searched for: it is not a video" in done.stderr
+    assert f"{query} cannot be searched for: is not a video" in done.stderr
+
+
+def test_a_picture_that_is_none_is_named_by_its_own_name(extracted, tmp_path):
+    query = tmp_path / "bad.png"
+    query.write_bytes(b"no picture at all")
+    done = videossl("search", "--embeddings", extracted[0], "--query", query)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"{query} cannot be searched for: is damaged: its bytes are not those of a jpg or png file." in done.stderr
+
+
+def test_the_model_is_found_from_another_folder_and_asked_for_where_it_has_gone(
+    small_run, small_world, tmp_path, monkeypatch
+):
+    shutil.copytree(small_run, tmp_path / "runs" / "own")
+    (tmp_path / "v").mkdir()
+    shutil.copy(small_world / "videos/000001.mp4", tmp_path / "v")
+    monkeypatch.chdir(tmp_path)
+    extract_run("runs/own", videos="v", out=tmp_path / "e")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (tmp_path / "e/_videos.index").unlink()
+    said = search(tmp_path / "e", query=tmp_path / "v/000001.mp4", number=1, out=tmp_path / "found")
+    assert "no pictures" not in said
+    (tmp_path / "runs/own").rename(tmp_path / "moved")
+    with pytest.raises(UsageError, match=f"its model is {tmp_path}/runs/own, .*Give --run"):
+        search(tmp_path / "e", query=tmp_path / "v/000001.mp4")
 
 
 def test_what_is_lost_of_a_damaged_query_is_said(extracted):
     said = search(extracted[0], query=REPOSITORY / "tests/data/awkward/corrupt_middle.mp4", number=1)
-    assert "the query was not read whole" in said
+    assert "the query was not read whole: damaged at" in said
     assert "clips are lost" in said
 
 
@@ -124,12 +152,22 @@ def test_another_model_is_refused(extracted, small_twin):
     assert "is not the model that made" in done.stderr
 
 
+def test_the_model_is_known_by_its_tensors_when_it_was_saved_again(extracted, small_run, tmp_path):
+    embeddings, videos = extracted
+    load(small_run).save_pretrained(tmp_path / "m")
+    saved, first = tmp_path / "m/model.safetensors", small_run / "weights.safetensors"
+    assert saved.read_bytes() != first.read_bytes()
+    said = search(embeddings, query=videos / "000007.mp4", number=1, run=str(tmp_path / "m"))
+    assert "000007.mp4" in said.splitlines()[2]
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         ({}, "either --query"),
         ({"query": "a.mp4", "query_video": "b"}, "either --query"),
         ({"query": "a.mp4"}, "no such query"),
+        ({"query": "."}, "is a folder"),
         ({"query_video": "b"}, "has no video b"),
         ({"query_video": "000001.mp4", "query_frame": -1}, "no row at frame -1"),
         ({"query_video": "000001.mp4", "seconds": 1.0}, "--seconds belongs to --query"),

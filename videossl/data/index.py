@@ -139,7 +139,8 @@ class VideoIndex(Sequence[Video]):
 
 
 def _source(row: Video) -> Source:
-    return Source(media=row.media, name=row.name, label=row.label, weight=row.weight, group=row.group)
+    error = row.error if row.refused else None  # what could not be decoded may be looked at again
+    return Source(media=row.media, name=row.name, label=row.label, weight=row.weight, group=row.group, error=error)
 
 
 def _with_label_ids(rows: Sequence[Video]) -> list[Video]:

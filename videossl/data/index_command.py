@@ -43,6 +43,8 @@ def index_videos(
         UsageError: Nothing to index, or something at `out` that is no index.
         WorkError: Interrupted.
     """
+    if out.suffix != ".parquet":
+        raise UsageError(f"expected --out to end in .parquet, the format of the index, got {out}.")
     if out.exists() and not is_index(out):
         raise UsageError(f"{out} exists and is no index of videos. Choose another --out.")
     if workers is not None and workers < 1:

@@ -51,11 +51,12 @@ LATER_SCHEMA = pa.schema(
         "check": pa.string(),
         "weight": pa.float64(),
         "group": pa.string(),
+        "refused": pa.bool_(),
     }
 )
 SCHEMA = pa.schema([*FIRST_SCHEMA, *LATER_SCHEMA])
 # What stands where an index that was written before a column came has none.
-WITHOUT: dict[str, Any] = {"offset": 0, "check": "fast", "weight": 1.0, "group": ""}
+WITHOUT: dict[str, Any] = {"offset": 0, "check": "fast", "weight": 1.0, "group": "", "refused": False}
 OF_MEDIA = [one.name for one in fields(Media)]
 OF_FINGERPRINT = [one.name for one in fields(Fingerprint)]
 DERIVED = {"duration_seconds", "fps"}  # properties of a row; in the table for those who read it without us

@@ -112,6 +112,7 @@ class Indexing:
             check=self.check,
             weight=source.weight,
             group=source.group,
+            refused=source.error is not None,
             **{name: getattr(looked, name) for name in OF_LOOKING if name != "error"},
             error=error,
         )

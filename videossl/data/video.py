@@ -43,6 +43,8 @@ class Video:
         check: How it was looked into: "fast" (all packets, first picture) or "full" (every picture was decoded).
         weight: How often it is drawn, relative to the others; see `Source`.
         group: Videos of one group are in one split; "": the video is a group of its own.
+        refused: Whether its source refused to open it (a link out of the folder, a fifo): `error` says why, and it
+            stays refused when the index is read.
     """
 
     video: int
@@ -63,6 +65,7 @@ class Video:
     check: Check = "fast"
     weight: float = 1.0
     group: str = ""
+    refused: bool = False
 
     @property
     def path(self) -> Path:

@@ -13,13 +13,15 @@ from videossl.data.decode.base import VideoReader
 from videossl.data.store import LOCK, alone
 from videossl.errors import UsageError, WorkError
 from videossl.extraction.embedder import Embedder
+from videossl.extraction.identity import model_sha256
 from videossl.extraction.pipeline import ShardDone, Work, make_shards
 from videossl.extraction.resume import Vanished, compare
-from videossl.extraction.settings import ExtractionSettings
+from videossl.extraction.settings import ExtractionSettings, check_choice
 from videossl.extraction.shard_plan import PlannedShard, planned
 from videossl.extraction.stores.base import VideoEntry
 from videossl.extraction.stores.formats import Format, store_of
 from videossl.files import replacing
+from videossl.models import Encoder
 from videossl.types import Failure
 
 FAILURES = "_failures.csv"  # readers of Parquet folders pass over names that begin with _
@@ -87,7 +89,7 @@ def extract(
     a part could not be read when it changes.
 
     Args:
-        model: On `device`, in evaluation mode.
+        model: On `device`, in evaluation mode. A folder holds the rows of one model, known by `model_sha256`.
         index: Videos; its unreadable ones are listed among the failures.
         settings: What a row is, and how videos are sampled and cut.
         reader: Class that decodes.
@@ -100,8 +102,8 @@ def extract(
         frames_per_shard: A shard ends with the video that reaches so many sampled frames: what a kill costs at most.
             None: 32,768, and 2,048 where rows hold tokens.
         vanished: What happens to rows of videos that are not in the index: "remove" or "keep".
-        about: More to be said in the metadata of the shards, for example the run. `weights_sha256` must agree with that
-            of the rows that are there.
+        about: More to be said in the metadata of the shards, for example the run. `weights_sha256`, of the file of the
+            weights, must agree with that of the rows that are there if these do not know their model otherwise.
         isolate: Decode in processes beside this one: a decoder that crashes or hangs costs one video.
         deadline_seconds: A video that gives nothing for so long, to its opening or for every 256 frames that are read
             at a time, is given up; None: none is. Needs `isolate`.
@@ -111,16 +113,22 @@ def extract(
         UsageError: Options that cannot work, or embeddings in `out` that were made otherwise.
         WorkError: No video could be read, or the model gives numbers that are none.
     """
-    for name, value in (
-        ("batch_size", batch_size),
-        ("num_workers", num_workers),
-        ("frames_per_shard", frames_per_shard),
-    ):
-        if value is not None and value < 1:
-            raise UsageError(f"expected {name} of at least 1, got {value}.")
+    if not isinstance(index, VideoIndex):
+        raise UsageError(f"expected a VideoIndex, got {index!r}. Give VideoIndex.build(videos).")
+    check_options(
+        model,
+        settings,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        frames_per_shard=frames_per_shard,
+        vanished=vanished,
+        file_format=file_format,
+    )
     out = Path(out)
     sampling = settings.sampling(model)
     facts = {**settings.about(model, reader), "format": file_format, **(about or {})}
+    if (of_model := model_sha256(model)) is not None:
+        facts["model_sha256"] = of_model
     store = store_of(file_format, out, settings.stored_type)
     work = Work(
         settings=settings,
@@ -139,7 +147,10 @@ def extract(
     with alone(out):
         _check_format(out, file_format)
         store.clean()
-        todo = compare(index.rows, store.finished(), facts, vanished=vanished, where=str(out))
+        shards = store.finished()
+        todo = compare(index.rows, shards, facts, vanished=vanished, where=str(out))
+        if shards:  # the same tensors may have come from another file, but all rows of a table name the same
+            facts["weights_sha256"] = shards[0].about.get("weights_sha256")
         _write_about(out / ABOUT, {**facts, "complete": False})
         if todo.changed or todo.vanished:
             store.remove({*todo.changed, *todo.vanished})
@@ -175,6 +186,32 @@ def extract(
         changed=todo.changed,
         vanished=todo.vanished,
     )
+
+
+def check_options(
+    model: Embedder,
+    settings: ExtractionSettings,
+    *,
+    batch_size: int,
+    num_workers: int | None,
+    frames_per_shard: int | None = None,
+    vanished: Vanished,
+    file_format: Format,
+) -> None:
+    """Refuse what cannot work before anything is written; the arguments are those of `extract`.
+
+    Raises:
+        UsageError: One of them cannot work, or the model does not take such clips.
+    """
+    counts = {"batch_size": batch_size, "num_workers": num_workers, "frames_per_shard": frames_per_shard}
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise UsageError(f"expected {name} of at least 1, got {value}.")
+    check_choice("vanished", vanished, get_args(Vanished))
+    check_choice("file_format", file_format, get_args(Format))
+    settings.sampling(model)
+    if isinstance(model.encoder, Encoder):
+        model.encoder.check_size(settings.clip_frames, settings.frame_size, settings.frame_size)
 
 
 def _check_format(out: Path, wanted: Format) -> None:

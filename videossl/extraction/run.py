@@ -7,9 +7,9 @@ from typing import Literal
 
 from videossl.data import VideoIndex
 from videossl.data.settings import DataSettings
-from videossl.data.sources.mixing import Videos
+from videossl.data.sources.mixing import Videos, absolute_videos
 from videossl.errors import UsageError
-from videossl.extraction.extract import FAILURES, INDEX, MARKS, Extracted, delete_extraction, extract
+from videossl.extraction.extract import FAILURES, INDEX, MARKS, Extracted, check_options, delete_extraction, extract
 from videossl.extraction.pipeline import make_shards
 from videossl.extraction.ray_engine import RayEngine
 from videossl.extraction.resume import Vanished
@@ -83,7 +83,11 @@ def extract_run(
         frame_stride=rate[0],
         target_fps=rate[1],
     )
+    files = find_model_files(run)
     model = load(run, device=device)
+    check_options(
+        model, settings, batch_size=batch_size, num_workers=num_workers, vanished=vanished, file_format=file_format
+    )
     known = out / INDEX
     index = VideoIndex.build(
         videos,
@@ -91,7 +95,6 @@ def extract_run(
         num_workers=os.cpu_count() or 1,
         known=known if known.is_file() else None,
     )
-    files = find_model_files(run)
     if overwrite and out.exists():
         delete_extraction(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -109,10 +112,10 @@ def extract_run(
         num_workers=num_workers,
         vanished=vanished,
         about={
-            "run": str(run),
+            "run": _absolute(run),
             "weights_sha256": files.weights_sha256(),
             "config": files.config,
-            "videos": str(videos),
+            "videos": absolute_videos(videos),
         },
         isolate=data.isolate,
         deadline_seconds=data.deadline_seconds,
@@ -120,6 +123,11 @@ def extract_run(
     )
     print("\n".join(_lines(done, out, settings)))
     return 1 if done.failures and not allow_failures else 0
+
+
+def _absolute(run: Path | str) -> str:
+    """Where the model lies, from whatever folder it is asked; a hub id as it is."""
+    return str(Path(run).absolute()) if Path(run).exists() else str(run)
 
 
 def _step(clip_frames: int, step_frames: int | None, overlap_frames: int | None) -> int | None:
@@ -139,7 +147,7 @@ def _rate(data: DataSettings, frame_stride: int | None, target_fps: float | None
     if frame_stride is not None and target_fps is not None:
         raise UsageError("--frame_stride and --target_fps are two ways to sample frames. Give one of them.")
     if frame_stride is not None or target_fps is not None:
-        return frame_stride or 1, target_fps
+        return 1 if frame_stride is None else frame_stride, target_fps
     return data.clips.frame_stride, data.clips.target_fps
 
 
@@ -156,7 +164,8 @@ def _lines(done: Extracted, out: Path, settings: ExtractionSettings) -> list[str
         )
     if done.num_kept:
         are = "is" if done.num_new == 1 else "are"
-        lines.append(f"{_count(done.num_kept)} had their rows already, {_count(done.num_new)} {are} new")
+        their = "its" if done.num_kept == 1 else "their"
+        lines.append(f"{_count(done.num_kept)} had {their} rows already, {_count(done.num_new)} {are} new")
     files = "1 file" if len(done.shards) == 1 else f"{len(done.shards)} files"
     lines.append(
         f"wrote {_rows(done.num_new_rows)} (one per {settings.level}) of {done.width} numbers; "

@@ -1,8 +1,8 @@
 """What is extracted, and how: everything that changes a row or its meaning."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -24,7 +24,7 @@ POOLING: dict[Level, str] = {
 }
 # What two extractions must have in common to lie in one folder.
 MUST_AGREE = (
-    "weights_sha256", "level", "pooling", "frame_size", "clip_frames", "step_frames", "frame_stride", "target_fps",
+    "level", "pooling", "frame_size", "clip_frames", "step_frames", "frame_stride", "target_fps",
     "reader", "precision", "dtype", "tubelet_frames", "causal",
 )  # fmt: skip
 
@@ -67,6 +67,11 @@ class ExtractionSettings:
     dtype: StoredType | None = None
 
     def __post_init__(self) -> None:
+        check_choice("level", self.level, get_args(Level))
+        check_choice("video_pooling", self.video_pooling, get_args(VideoPooling))
+        check_choice("precision", self.precision, get_args(Precision))
+        if self.dtype is not None:
+            check_choice("dtype", self.dtype, get_args(StoredType))
         for name in ("frame_size", "clip_frames", "step_frames", "frame_stride"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -134,10 +139,22 @@ class ExtractionSettings:
         }
 
 
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Refuse a value that is none of these.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if value not in choices:
+        raise UsageError(f"expected {name} to be one of {', '.join(choices)}, got {value!r}.")
+
+
 def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
     """In which of the settings that must agree two extractions differ, one line each."""
+    # Rows of earlier versions know the file of the weights only.
+    model = "model_sha256" if before.get("model_sha256") is not None else "weights_sha256"
     return [
         f"{name} was {before.get(name)}, and is now {now.get(name)}"
-        for name in MUST_AGREE
+        for name in (model, *MUST_AGREE)
         if before.get(name) != now.get(name)
     ]

@@ -79,6 +79,8 @@ def find_model_files(source: Path | str, *, revision: str | None = None, **hub: 
     Raises:
         UsageError: Nothing of this name, or no config in it.
     """
+    if not isinstance(source, str | Path):
+        raise UsageError(f"expected a model, got {source!r}. Give a path or a hub id (owner/name) as text.")
     path = Path(source)
     if path.is_dir():
         return _of_folder(path, str(source))

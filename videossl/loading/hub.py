@@ -52,6 +52,24 @@ class PretrainedWorldModel(
         pretrained.config = dict(config)
         return pretrained
 
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
+        """Write config.json, model.safetensors and a model card.
+
+        Args:
+            save_directory: Folder; made if it is not there.
+            options: As `huggingface_hub.ModelHubMixin.save_pretrained` has them: model_card_kwargs, push_to_hub, ...
+
+        Returns:
+            URL of the commit if it is pushed, else None.
+
+        Raises:
+            UsageError: The folder is a file.
+        """
+        if Path(save_directory).is_file():
+            raise UsageError(f"expected a folder to save the model in, got the file {save_directory}. Name another.")
+        saved: str | None = super().save_pretrained(save_directory, **options)
+        return saved
+
     def _save_pretrained(self, save_directory: Path) -> None:
         if "model" not in self.config:
             raise UsageError("this model has no config to save. Load it with videossl.load.")

@@ -51,7 +51,7 @@ def find_media(table: EmbeddingTable, videos: Videos | None) -> tuple[dict[str, 
     if said is None:
         return {}, "the table does not say where its videos are, so no pictures are shown. Give --videos."
     try:
-        return {source.name: source.media for source in find_videos(str(said)) if source.error is None}, ""
+        return {source.name: source.media for source in find_videos(said) if source.error is None}, ""
     except UsageError as error:
         return {}, f"the videos are not where the table says, so no pictures are shown ({error}). Give --videos."
 

@@ -18,7 +18,8 @@ from videossl.data.sources import VideoSet
 from videossl.errors import UsageError, WorkError
 from videossl.extraction import extract_run
 from videossl.extraction.extract import FAILURES
-from videossl.loading import find_model_files
+from videossl.extraction.identity import model_sha256
+from videossl.loading import find_model_files, load
 from videossl.path_ends import rows_by_path_end
 from videossl.search.pictures import PICTURE_SUFFIXES
 from videossl.tables import EmbeddingTable
@@ -99,6 +100,8 @@ def query_of_file(table: EmbeddingTable, path: Path, run: str | None, *, seconds
         UsageError: No such file, or a model that is not the table's.
         WorkError: The file cannot be read.
     """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder. Give one video, or a picture (jpg, png).")
     if not path.is_file():
         raise UsageError(f"no such query: {path}. Give a video, or a picture (jpg, png).")
     model = _model(table, run)
@@ -115,7 +118,7 @@ def query_of_file(table: EmbeddingTable, path: Path, run: str | None, *, seconds
                 extract_run(model, videos=videos, out=out, device=device, **_settings(table.about))
         except WorkError as error:
             cause = _cause(out)
-            raise error if cause is None else WorkError(f"{path} cannot be searched for: it {cause}") from error
+            raise error if cause is None else WorkError(f"{path} cannot be searched for: {cause}") from error
         damage = _cause(out)
         rows = EmbeddingTable(out).read()
     times = rows.columns["seconds"].to_numpy(np.float64)
@@ -135,12 +138,13 @@ def _cause(extracted: Path) -> str | None:
     if not path.is_file():
         return None
     with path.open(newline="", encoding="utf-8") as opened:
-        return next((row["cause"] for row in csv.DictReader(opened)), None)
+        cause = next((row["cause"] for row in csv.DictReader(opened)), None)
+    return cause and re.sub(r"^its picture 0\.\w+ ", "", cause)  # of a query, which has no other name
 
 
 def _model(table: EmbeddingTable, run: str | None) -> str:
-    wanted = table.about.get("weights_sha256")
-    if wanted is None:
+    of_file, of_tensors = table.about.get("weights_sha256"), table.about.get("model_sha256")
+    if of_file is None and of_tensors is None:
         raise UsageError(
             f"{table.path} does not say which model made it, so nothing can be embedded like its rows. Search by a row "
             "of it: --query_video and --query_frame."
@@ -148,12 +152,23 @@ def _model(table: EmbeddingTable, run: str | None) -> str:
     model = run if run is not None else str(table.about.get("run", ""))
     if not model:
         raise UsageError(f"{table.path} does not say where its model is. Give --run.")
-    found = find_model_files(model).weights_sha256()
+    try:
+        files = find_model_files(model)
+    except UsageError as error:
+        if run is not None:
+            raise
+        raise UsageError(
+            f"{table.path} says that its model is {model}, and it cannot be found there. Give --run: the same model "
+            "where it is now."
+        ) from error
+    wanted, found = of_file, files.weights_sha256()
+    if found != wanted and of_tensors is not None:  # the same tensors may lie in another file
+        wanted, found = of_tensors, model_sha256(load(model)) or ""
     if found != wanted:
         raise UsageError(
             f"{model} is not the model that made {table.path}: its weights have the hash {found[:12]}, those of the "
-            f"table {wanted[:12]}. Vectors of different models cannot be compared: give --run the model of the table, "
-            "or extract anew."
+            f"table {str(wanted)[:12]}. Vectors of different models cannot be compared: give --run the model of the "
+            "table, or extract anew."
         )
     return model
 

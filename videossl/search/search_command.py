@@ -75,7 +75,7 @@ def search(
     else:
         assert query is not None
         wanted = query_of_file(table, query, run, seconds=seconds, device=device)
-    notes = [] if wanted.damage is None else [f"the query was not read whole: it is {wanted.damage}"]
+    notes = [] if wanted.damage is None else [f"the query was not read whole: {wanted.damage}"]
     if index == "lancedb":
         lance = LanceIndex(table)
         if lance.was_made:

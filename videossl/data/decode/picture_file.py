@@ -62,7 +62,7 @@ def read_picture(path: Path, media: Media) -> NDArray[np.uint8]:
     Raises:
         VideoError: It is no file, no picture, damaged, too large, or has more than 8 bits.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     which = "" if path == Path(media.path) else f"its picture {path.name} "
     problem = why_no_file(path)
@@ -76,5 +76,7 @@ def read_picture(path: Path, media: Media) -> NDArray[np.uint8]:
             return np.array(ImageOps.exif_transpose(image).convert("RGB"), dtype=np.uint8)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise VideoError(media, f"{which}has more than {MOST_PIXELS // 1_000_000} million pixels.") from error
+    except UnidentifiedImageError as error:  # its own words name the path again
+        raise VideoError(media, f"{which}is damaged: its bytes are not those of a jpg or png file.") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise VideoError(media, f"{which}is damaged: {error}.") from error
