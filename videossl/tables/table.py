@@ -172,7 +172,8 @@ def _schema(file: Path) -> "pa.Schema":
     try:
         return pq.read_schema(file)
     except (pa.ArrowInvalid, OSError) as error:
-        raise UsageError(f"{file} cannot be read as Parquet: {error}. Give a table of embeddings.") from error
+        cause = str(error).rstrip(".")
+        raise UsageError(f"{file} cannot be read as Parquet: {cause}. Give a table of embeddings.") from error
 
 
 def _about(schema: "pa.Schema") -> dict[str, Any]:
