@@ -40,13 +40,18 @@ def test_the_density_of_a_model_integrates_to_one():
     assert nats.exp().mean() == pytest.approx(1.0, abs=0.05)
 
 
-def test_importance_weights_give_what_draws_from_the_prior_give():
-    model = world_model(latent_dim=2)
-    contexts, futures = unit(5, 6).float(), unit(5, 6, seed=1).float()
+def by_draws_of_the_prior(model, contexts, futures):
+    """The density, (B,), by so many draws that it needs no weights."""
     samples = model.sample_futures(contexts, num_samples=20_000)[:, :, 0].double()
     kappa = model.concentration.double()
     cosines = torch.einsum("bkd,bd->bk", samples, futures.double())
-    expected = torch.logsumexp(kappa * cosines, 1) - math.log(20_000) - log_normaliser(kappa, 6)
+    return torch.logsumexp(kappa * cosines, 1) - math.log(20_000) - log_normaliser(kappa, 6)
+
+
+def test_importance_weights_give_what_draws_from_the_prior_give():
+    model = world_model(latent_dim=2)
+    contexts, futures = unit(5, 6).float(), unit(5, 6, seed=1).float()
+    expected = by_draws_of_the_prior(model, contexts, futures)
     torch.testing.assert_close(model.log_prob(contexts, futures, num_samples=20_000), expected, rtol=0, atol=0.05)
 
 
@@ -57,10 +62,7 @@ def test_a_posterior_that_is_far_too_sure_of_itself_does_not_spoil_the_density(p
         model.latent.posterior_net[-1].weight[2:] = 0
         model.latent.posterior_net[-1].bias[2:] = -9.0  # log of the variance
     contexts, futures = unit(20, 6).float(), unit(20, 6, seed=1).float()
-    samples = model.sample_futures(contexts, num_samples=20_000)[:, :, 0].double()
-    kappa = model.concentration.double()
-    cosines = torch.einsum("bkd,bd->bk", samples, futures.double())
-    expected = torch.logsumexp(kappa * cosines, 1) - math.log(20_000) - log_normaliser(kappa, 6)
+    expected = by_draws_of_the_prior(model, contexts, futures)
     torch.testing.assert_close(model.log_prob(contexts, futures, num_samples=400), expected, rtol=0, atol=0.4)
 
 
