@@ -308,6 +308,15 @@ def _forget_later_checkpoints(run: RunDirectory, step: int) -> None:
             path.unlink()
 
 
+class BestCheckpoint(ModelCheckpoint):
+    """The best on held-out videos, by which a training that goes on knows it, however often it looks."""
+
+    @property
+    def state_key(self) -> str:
+        """Without the steps between two looks, which are fewer in a short training."""
+        return type(self).__qualname__
+
+
 def _savers(run: RunDirectory, training: TrainingSettings, *, has_heldout: bool) -> list[Callback]:
     """Checkpoints: every N steps, the last, and the best on held-out videos."""
     regular = ModelCheckpoint(
@@ -319,7 +328,7 @@ def _savers(run: RunDirectory, training: TrainingSettings, *, has_heldout: bool)
         enable_version_counter=False,  # or last.ckpt stays, and the newer one gets another name
         every_n_train_steps=training.checkpoint_every,
     )
-    best = ModelCheckpoint(
+    best = BestCheckpoint(
         run.checkpoints,
         filename="best",
         monitor="heldout/loss",
