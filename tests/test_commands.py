@@ -36,6 +36,23 @@ def test_pretrain_leaves_a_complete_run_directory(small_run):
     assert command.startswith("python -m videossl.cli pretrain --config")
 
 
+def test_a_training_shorter_than_from_look_to_look_looks_at_its_end_and_goes_on(small_world, tmp_path):
+    options = [option for option in SMALL if not option.startswith("--training.heldout_every")]
+    done = videossl(
+        "pretrain", "--config", QUICKSTART, *options, "--data.videos", small_world, "--out", tmp_path / "run"
+    )
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        (look,) = [row for row in csv.DictReader(file) if row["heldout/loss"]]
+    assert look["step"] == "5"
+    assert "step 6/6  loss" in done.stderr
+    assert f"held-out {float(look['heldout/loss']):.3f}" in done.stderr
+    assert (tmp_path / "run/checkpoints/best.ckpt").is_file()
+    longer = ("--training.max_steps", 8, "--ckpt", "last")
+    done = videossl("pretrain", "--config", tmp_path / "run" / "config.yaml", *longer)
+    assert done.returncode == 0, done.stderr
+    assert "callbacks used to create the checkpoint" not in done.stderr
+
+
 def test_a_run_is_loaded_and_used_from_python(small_run):
     model = package.load(small_run)
     frames = torch.randint(0, 256, (2, 4, 3, 48, 48), dtype=torch.uint8)

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "videossl"
 FOUNDATION = {"data", "worlds", "transition", "models", "objectives", "probing"}
 ROOMS = FOUNDATION | {"training", "evaluation", "extraction", "report", "tables", "search"}
 # Modules of the package that a room may import besides its own. Rooms that are not here stand above all doors.
-SHARED = {"types", "errors", "files", "progress", "path_ends"}
+SHARED = {"types", "errors", "files", "progress", "path_ends", "wording"}
 MAY_IMPORT = {
     "data": SHARED,
     "worlds": SHARED,

@@ -15,7 +15,6 @@ GIVEN = re.compile(r"(?:\.\s*Got value:|\s*Given value:)\s*(.*)", re.DOTALL)
 TYPE = re.compile(r"Expected an? (?:<class '(?:\w+\.)*(\w+)'>|typing\.Literal\[([^\]]*)\])")
 NO_ATTRIBUTE = re.compile(r"module '[\w.]+' has no attribute '\w+'")
 NO_OPTION = re.compile(r"(?:Option '([^']+)' is not accepted|Group '([^']+)' does not accept option '([^']+)')")
-
 HELP = re.compile(r"(--\S+\.help): Expected a dot import path string: (.*)")
 NOT_A = re.compile(r"Import path (\S+) does not correspond to a subclass of (\S+)")
 NO_CLASS_YET = (

@@ -11,11 +11,12 @@ from videossl.report.charts import embedding_map
 from videossl.report.curves import curves
 from videossl.report.facts import facts
 from videossl.report.health import health, steps_of
-from videossl.report.numbers import counted, listed, number, score
+from videossl.report.numbers import listed, number, score
 from videossl.report.probes import probes
 from videossl.report.scores import scores
 from videossl.report.sources import read_training
 from videossl.report.strips import frames_shown, strip
+from videossl.wording import counted
 
 
 @pytest.mark.parametrize(

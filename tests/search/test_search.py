@@ -76,20 +76,19 @@ def test_a_picture_is_a_video_of_one_frame(extracted, tmp_path):
     assert (out / "contact.html").read_text().count("<img") == 4
 
 
-def test_a_query_that_cannot_be_read_is_named_with_the_cause(extracted, tmp_path):
-    query = tmp_path / "sound.mp4"
-    query.write_bytes(b"no video at all")
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("sound.mp4", "is not a video"),
+        ("bad.png", "is damaged: its bytes are not those of a jpg or png file."),
+    ],
+)
+def test_a_query_that_cannot_be_read_is_named_with_the_cause(extracted, tmp_path, name, cause):
+    query = tmp_path / name
+    query.write_bytes(b"nothing to see at all")
     done = videossl("search", "--embeddings", extracted[0], "--query", query)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert f"{query} cannot be searched for: is not a video" in done.stderr
-
-
-def test_a_picture_that_is_none_is_named_by_its_own_name(extracted, tmp_path):
-    query = tmp_path / "bad.png"
-    query.write_bytes(b"no picture at all")
-    done = videossl("search", "--embeddings", extracted[0], "--query", query)
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert f"{query} cannot be searched for: is damaged: its bytes are not those of a jpg or png file." in done.stderr
+    assert f"{query} cannot be searched for: {cause}" in done.stderr
 
 
 def test_the_model_is_found_from_another_folder_and_asked_for_where_it_has_gone(

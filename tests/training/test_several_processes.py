@@ -1,11 +1,14 @@
 """`videossl pretrain` with two processes (gloo), copies or shards of the model: the same weights, also after a stop."""
 
 import csv
+import importlib
 
 import pytest
 import torch
 from command_line import REPOSITORY, SMALL, videossl
 from safetensors.torch import load_file
+
+from videossl.cli.dispatch import main
 
 TWO = ("--training.accelerator", "cpu", "--training.devices", 2, "--training.num_threads", 1)
 
@@ -55,8 +58,21 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(trained, strategy, tmp_path
     assert (again / "metrics.csv").read_text().count("\n") == (run / "metrics.csv").read_text().count("\n")
 
 
-def test_a_run_is_replaced_while_the_other_process_still_looks(trained):
-    done = videossl(
-        "pretrain", "--config", trained["ddp"] / "config.yaml", "--overwrite", "true", "--training.max_steps", 1
-    )
-    assert done.returncode == 0, done.stderr
+class LookedError(Exception):
+    """The index was asked for, and nothing else shall happen."""
+
+
+@pytest.mark.parametrize("is_main", [True, False])
+def test_only_the_main_process_reads_the_index_of_a_run_that_it_is_to_replace(trained, is_main, monkeypatch):
+    known = []
+
+    def build(*args, **options):
+        known.append(options["known"])
+        raise LookedError
+
+    module = importlib.import_module("videossl.training.pretrain")  # the package has a function of that name
+    monkeypatch.setattr(module, "is_main_process", lambda: is_main)
+    monkeypatch.setattr(module.VideoIndex, "build", build)
+    with pytest.raises(LookedError):
+        main(["pretrain", "--config", str(trained["ddp"] / "config.yaml"), "--overwrite", "true"])
+    assert known == [trained["ddp"] / "index.parquet" if is_main else None]

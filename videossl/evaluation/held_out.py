@@ -10,6 +10,7 @@ from videossl.errors import UsageError
 from videossl.evaluation.films import Film
 from videossl.evaluation.paths import PathClips
 from videossl.evaluation.trajectories import Trajectories
+from videossl.models import checks
 from videossl.types import Failure
 
 MINIMUM_CONTEXTS = 8
@@ -18,9 +19,8 @@ LARGEST_SEED = 2**32 - 1  # NumPy and scikit-learn draw, too, and take no other
 
 
 def check_seed(seed: int) -> None:
-    """Refuse a seed that not everything that draws can take."""
-    if not 0 <= seed <= LARGEST_SEED:
-        raise UsageError(f"expected a seed from 0 to {LARGEST_SEED}, got {seed}.")
+    """Refuse a seed that not everything that draws in an evaluation can take."""
+    checks.check_seed(seed, largest=LARGEST_SEED)
 
 
 def check_enough(num_contexts: int, num_videos: int, failures: Sequence[Failure] = ()) -> None:

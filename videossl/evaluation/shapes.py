@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from videossl.models.checks import described
 from videossl.transition.precision import at_least_float32
 
 
@@ -66,10 +67,7 @@ def check_sums_to_one(name: str, probabilities: Tensor) -> None:
 def check_tensor(name: str, values: object) -> None:
     """Refuse what is no tensor: arrays of numpy lack what is asked of one."""
     if not isinstance(values, Tensor):
-        raise ValueError(
-            f"expected {name} in a torch.Tensor, got a {type(values).__module__}.{type(values).__qualname__}. Give "
-            "torch.as_tensor of it."
-        )
+        raise ValueError(f"expected {name} in a torch.Tensor, got {described(values)}. Give torch.as_tensor of it.")
 
 
 def check_samples(samples: Tensor) -> None:

@@ -17,6 +17,7 @@ from videossl.extraction.settings import ExtractionSettings, Level, Precision, S
 from videossl.extraction.stores.formats import Format
 from videossl.files import check_output
 from videossl.loading import find_model_files, load, load_data_settings
+from videossl.wording import counted
 
 NAMES_SHOWN = 5
 
@@ -166,10 +167,10 @@ def _lines(done: Extracted, out: Path, settings: ExtractionSettings) -> list[str
         are = "is" if done.num_new == 1 else "are"
         their = "its" if done.num_kept == 1 else "their"
         lines.append(f"{_count(done.num_kept)} had {their} rows already, {_count(done.num_new)} {are} new")
-    files = "1 file" if len(done.shards) == 1 else f"{len(done.shards)} files"
+    files = counted(len(done.shards), "file")
     lines.append(
-        f"wrote {_rows(done.num_new_rows)} (one per {settings.level}) of {done.width} numbers; "
-        f"{_rows(done.num_rows)} in {files}: {out}"
+        f"wrote {counted(done.num_new_rows, 'row')} (one per {settings.level}) of {done.width} numbers; "
+        f"{counted(done.num_rows, 'row')} in {files}: {out}"
     )
     if done.num_filled:
         are = "is" if done.num_filled == 1 else "are"
@@ -182,12 +183,7 @@ def _lines(done: Extracted, out: Path, settings: ExtractionSettings) -> list[str
 
 
 def _count(videos: int | Sequence[object], kind: str = "") -> str:
-    number = videos if isinstance(videos, int) else len(videos)
-    return f"{number} {kind}{'video' if number == 1 else 'videos'}"
-
-
-def _rows(number: int) -> str:
-    return f"{number} {'row' if number == 1 else 'rows'}"
+    return counted(videos if isinstance(videos, int) else len(videos), f"{kind}video")
 
 
 def _some(names: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from videossl.errors import UsageError
 
+LARGEST_SEED = 2**63 - 1
 CLIPS, VIDEO = "(B, T, 3, H, W)", "(T, 3, H, W)"
 
 
@@ -25,14 +26,18 @@ def check_counts(**counts: object) -> None:
             raise UsageError(f"expected {name} >= 1, got {count!r}. Give a whole number of at least 1.")
 
 
-def check_seed(seed: object) -> None:
-    """Refuse what torch's generators cannot all take as a seed.
+def check_seed(seed: object, *, largest: int = LARGEST_SEED) -> None:
+    """Refuse a seed that not everything that draws can take.
+
+    Args:
+        seed: Whatever a caller gave.
+        largest: That all can take: torch's generators, if nothing else is said.
 
     Raises:
-        UsageError: No whole number from 0 to 2^63 - 1.
+        UsageError: No whole number from 0 to `largest`.
     """
-    if not isinstance(seed, numbers.Integral) or not 0 <= int(seed) < 2**63:
-        raise UsageError(f"expected seed from 0 to 2^63 - 1, got {seed!r}. Give a whole number in that range.")
+    if not isinstance(seed, numbers.Integral) or not 0 <= int(seed) <= largest:
+        raise UsageError(f"expected a seed from 0 to {largest}, got {seed!r}. Give a whole number in that range.")
 
 
 def check_frames(frames: object, *, shape: str = CLIPS) -> None:

@@ -8,8 +8,8 @@ from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
 from videossl.report import svg
-from videossl.report.numbers import counted
 from videossl.report.sources import Arrays
+from videossl.wording import counted
 
 MOST_CLASSES = svg.NUM_CATEGORIES
 MOST_POINTS = 4000

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from videossl.report.numbers import counted, listed
+from videossl.report.numbers import listed
+from videossl.wording import counted
 
 
 @dataclass(frozen=True)

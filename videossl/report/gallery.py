@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from videossl.report.numbers import counted, listed
+from videossl.report.numbers import listed
 from videossl.report.sources import Arrays
 from videossl.report.strips import MOST_FRAMES, Strip, strip
+from videossl.wording import counted
 
 TRUE, DECOY, OTHER = 0, 1, 2
 OPEN_AT_ONCE = 4

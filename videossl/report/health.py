@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from videossl.report.facts import arguments, has_latent, model_part, nats_budgets, section
-from videossl.report.numbers import State, counted, listed, number, score
+from videossl.report.numbers import State, listed, number, score
 from videossl.report.sources import Series, finite
+from videossl.wording import counted
 
 COLLAPSED_STD, LOW_STD = 0.1, 0.4
 COLLAPSED_RANK, LOW_RANK = 3.0, 6.0

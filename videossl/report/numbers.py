@@ -25,11 +25,6 @@ def score(value: float) -> str:
     return text.removeprefix("-") if float(text) == 0 else text
 
 
-def counted(count: int, noun: str, plural: str | None = None) -> str:
-    """1 video, 2 videos, 5,400 videos."""
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
-
-
 def listed(items: list[str], *, last: str = "and") -> str:
     """a, b and c."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}" if items else ""

@@ -12,11 +12,12 @@ from videossl import __version__
 from videossl.errors import UsageError
 from videossl.files import replacing
 from videossl.report import charts, curves, facts, gallery, health, horizons, plane, scores, seen, surprise, videos
-from videossl.report.numbers import State, counted
+from videossl.report.numbers import State
 from videossl.report.parts import Part, attempt
 from videossl.report.probes import probes
 from videossl.report.sources import RunFiles, Series
 from videossl.run_directory import RunDirectory
+from videossl.wording import counted
 
 FOLDER = Path(__file__).parent
 

@@ -7,9 +7,10 @@ import numpy as np
 from markupsafe import Markup
 
 from videossl.report import svg
-from videossl.report.numbers import counted, number
+from videossl.report.numbers import number
 from videossl.report.sources import Arrays
 from videossl.report.strips import Strip, strip
+from videossl.wording import counted
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from videossl.report.numbers import counted, number
+from videossl.report.numbers import number
+from videossl.wording import counted
 
 SHOWN_AT_ONCE = 12
 

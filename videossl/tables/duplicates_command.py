@@ -9,7 +9,8 @@ from videossl.tables.near_duplicates import Duplicates, find_duplicates
 from videossl.tables.spans import end_seconds
 from videossl.tables.table import EmbeddingTable
 from videossl.tables.times import read_times
-from videossl.tables.writing import check_out, counted, write_found
+from videossl.tables.writing import check_out, write_found
+from videossl.wording import counted
 
 SHOWN = 10
 WHOLE = 0.95  # of both videos: the videos are the same, not only a stretch of them

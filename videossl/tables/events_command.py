@@ -6,7 +6,8 @@ from videossl.errors import UsageError
 from videossl.tables.events import Events, find_events
 from videossl.tables.table import EmbeddingTable
 from videossl.tables.times import read_times
-from videossl.tables.writing import check_out, counted, write_found
+from videossl.tables.writing import check_out, write_found
+from videossl.wording import counted
 
 SHOWN = 10
 MOST_NOVELTY = 4  # of two unit vectors that are opposite

@@ -37,11 +37,6 @@ def check_out(out: Path | None, *, embeddings: Path, overwrite: bool, suffixes: 
         raise UsageError(f"{out} exists. Choose another --out, or replace it with --overwrite true.")
 
 
-def counted(count: int, noun: str, plural: str = "") -> str:
-    """1 video, 2 videos."""
-    return f"{count} {noun if count == 1 else plural or noun + 's'}"
-
-
 def write_found(found: pd.DataFrame, out: Path) -> None:
     """Write rows as CSV, Parquet or JSON (a list of objects), by the suffix of `out`; numbers to nine decimals."""
     found = found.round(DIGITS)  # a time is a sum: 10.000000000000002

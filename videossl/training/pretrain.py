@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,18 @@ from typing import Any
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from videossl.data import Augment, MultiCrop, VideoIndex, VideoViews
+from videossl.data import Augment, MultiCrop, VideoIndex
 from videossl.data.settings import DataSettings
 from videossl.errors import UsageError, WorkError
 from videossl.models import WorldModel
-from videossl.objectives import AdaSSL, Beta, MultiViewObjective
+from videossl.objectives import Beta, MultiViewObjective
 from videossl.objectives.x_sample import XSample
 from videossl.run_directory import RunDirectory, write_json
+from videossl.training.after_training import fit_prior_of, fit_transition_of
 from videossl.training.auxiliaries import Auxiliary
 from videossl.training.callbacks import (
     CollapseWatch,
@@ -34,22 +35,19 @@ from videossl.training.callbacks import (
     progress_callback,
 )
 from videossl.training.checkpoint import Checkpoint
-from videossl.training.density import fit_concentration
-from videossl.training.embedded_pairs import Pairs
 from videossl.training.environment import environment
 from videossl.training.interruption import StopBetweenSteps
-from videossl.training.loaders import has_heldout_loss, heldout_loader, train_loader, view_batches
+from videossl.training.loaders import has_heldout_loss, heldout_loader, train_loader
 from videossl.training.metrics_file import continued_csv_logger
 from videossl.training.pretraining import Pretraining
-from videossl.training.prior_refit import Refit, can_refit, has_pairs, pairs_of_videos, refit_prior
-from videossl.training.refit_settings import FEWEST_VIDEOS
+from videossl.training.prior_refit import Refit, can_refit
 from videossl.training.rehearsal import rehearse
+from videossl.training.savers import forget_later_checkpoints, heldout_every, savers
 from videossl.training.settings import TrainingSettings
 from videossl.training.sharding import SHARDED, gathered, strategy_of
 from videossl.training.suited_prior import suited_prior
-from videossl.training.transition_fit import TransitionFit, fit_transition
+from videossl.training.transition_fit import TransitionFit
 from videossl.training.weights_file import save_weights
-from videossl.types import ViewBatch
 
 
 def quiet_lightning() -> None:
@@ -187,7 +185,7 @@ def pretrain(
         LearningRateMonitor("step"),
         progress_callback(),
         interruption,
-        *_savers(run, training, has_heldout=has_heldout_loss(heldout)),
+        *savers(run, training, has_heldout=has_heldout_loss(heldout)),
     ]
     trainer = _trainer(run, training, callbacks, start)
     heldout_batches = heldout_loader(trainer, heldout, data, training, seed=seed)
@@ -196,7 +194,7 @@ def pretrain(
             shutil.rmtree(run.path, ignore_errors=True)
             unreadable.check()
         elif start is not None:
-            _forget_later_checkpoints(run, start.step)
+            forget_later_checkpoints(run, start.step)
         run.write_config(config)
         index.save(run.index)
         write_json(run.environment, environment())
@@ -224,8 +222,8 @@ def pretrain(
         whole.to(trainer.strategy.root_device)  # Lightning leaves what it has trained on the CPU
         asked = config.get("training", {})
         named = {name: (asked.get(name) or {}).get("prior") for name in ("refit_transition", "refit")}
-        transition, pairs = _fit_transition(whole, train_views, seed=seed)
-        refit = _fit_prior(
+        transition, pairs = fit_transition_of(whole, train_views, seed=seed)
+        refit = fit_prior_of(
             whole.model, augment, train_views, heldout_batches, training, named["refit"], pairs, seed=seed
         )
         prior = named["refit_transition"] if transition is not None and transition.has_new_prior else None
@@ -244,105 +242,6 @@ def pretrain(
     )
 
 
-def _fit_transition(module: Pretraining, views: VideoViews, *, seed: int) -> tuple[TransitionFit | None, Pairs | None]:
-    """The transition trained on, and the embeddings that it was trained on."""
-    training = module.settings
-    settings = training.refit_transition
-    if settings is None or not isinstance(module.objective, AdaSSL):
-        return None, None
-    if not has_pairs(views):
-        print(
-            "the transition is not trained on alone: that takes two views of each video, and "
-            f"{FEWEST_VIDEOS} videos or more",
-            file=sys.stderr,
-        )
-        return None, None
-    pairs = pairs_of_videos(
-        module.model,
-        module.augment,
-        views,
-        settings,
-        batch_size=training.batch_size,
-        num_workers=training.num_workers,
-        seed=seed,
-    )
-    return fit_transition(module.objective, pairs, settings, seed=seed), pairs
-
-
-def _fit_prior(
-    model: WorldModel,
-    augment: Augment | MultiCrop,
-    views: VideoViews,
-    heldout_batches: Iterable[ViewBatch] | None,
-    training: TrainingSettings,
-    named: Mapping[str, Any] | None,
-    pairs: Pairs | None,
-    *,
-    seed: int,
-) -> Refit | None:
-    """What is fitted on top of the trained model: its prior, then the width of its density."""
-    refit, transition = None, training.refit_transition
-    if training.refit is not None and transition is not None:
-        is_same = (transition.num_draws, transition.max_videos) == (training.refit.num_draws, training.refit.max_videos)
-        pairs = pairs if is_same else None
-    if training.refit is not None and can_refit(model, views):
-        refit = refit_prior(
-            model,
-            augment,
-            views,
-            training.refit,
-            named=named,
-            batch_size=training.batch_size,
-            num_workers=training.num_workers,
-            seed=seed,
-            pairs=pairs,
-        )
-    fit_concentration(model, augment, heldout_batches or view_batches(views, batch_size=training.batch_size))
-    return refit
-
-
-def _forget_later_checkpoints(run: RunDirectory, step: int) -> None:
-    """Where a training goes on from an earlier step, what came after it is trained anew."""
-    for path in run.checkpoints.glob("*.ckpt"):
-        if path.name != "last.ckpt" and Checkpoint.read(path).step > step:
-            path.unlink()
-
-
-class BestCheckpoint(ModelCheckpoint):
-    """The best on held-out videos, by which a training that goes on knows it, however often it looks."""
-
-    @property
-    def state_key(self) -> str:
-        """Without the steps between two looks, which are fewer in a short training."""
-        return type(self).__qualname__
-
-
-def _savers(run: RunDirectory, training: TrainingSettings, *, has_heldout: bool) -> list[Callback]:
-    """Checkpoints: every N steps, the last, and the best on held-out videos."""
-    regular = ModelCheckpoint(
-        run.checkpoints,
-        filename="step-{step}",
-        auto_insert_metric_name=False,
-        save_top_k=-1,
-        save_last=True,
-        enable_version_counter=False,  # or last.ckpt stays, and the newer one gets another name
-        every_n_train_steps=training.checkpoint_every,
-    )
-    best = BestCheckpoint(
-        run.checkpoints,
-        filename="best",
-        monitor="heldout/loss",
-        enable_version_counter=False,
-        every_n_train_steps=_heldout_every(training),
-    )
-    return [regular, best] if has_heldout else [regular]
-
-
-def _heldout_every(training: TrainingSettings) -> int:
-    """Steps between two looks at held-out videos; a training that is shorter looks once, at its end."""
-    return min(training.heldout_every, training.max_steps)
-
-
 def _trainer(
     run: RunDirectory, training: TrainingSettings, callbacks: list[Callback], start: Checkpoint | None
 ) -> Trainer:
@@ -356,7 +255,7 @@ def _trainer(
             max_steps=training.max_steps,
             gradient_clip_val=training.clip_norm,
             log_every_n_steps=training.log_every,
-            val_check_interval=_heldout_every(training),
+            val_check_interval=heldout_every(training),
             check_val_every_n_epoch=None,
             num_sanity_val_steps=0,
             limit_val_batches=training.heldout_batches,
